@@ -62,7 +62,7 @@ fn read(path: &Path) {
     let Ok(checkpoint) = files.open_checkpoint() else { return };
     for file in &checkpoint.files {
         for entry in &file.entries {
-            let _ = file.read_f32(entry, &[entry.count()]);
+            let _ = file.read_f32(entry);
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::commands::Console;
 use crate::debugger::{Error, Result, Session, Settings};
 use crate::lang::eval::Datum;
 use crate::lang::parse_expr;
-use crate::model::{self, Input, ModelSource, bundled};
+use crate::model::{self, Input, ModelSource, WeightCache, bundled};
 use crate::tensor::{Device, DeviceChoice, Precision};
 
 /// Bytes that recordings may take unless [`Debugger::open_on`] is followed by `set record-budget`.
@@ -50,7 +50,8 @@ impl Debugger {
     pub fn open_on(model: &str, prompts: &[&str], device: DeviceChoice) -> Result<Debugger> {
         let device = Device::open(device)?;
         let source = bundled::find(model).map_or_else(|| ModelSource::parse(model), |bundled| bundled.source());
-        let loaded = model::open(&source, &device, Precision::F32)?;
+        let cache = WeightCache::for_device(&device, RECORD_BUDGET);
+        let loaded = model::open(&source, &device, Precision::F32, &cache)?;
         let input = Input::from_texts(&loaded, prompts, true)?;
         let settings = Settings { record_budget: RECORD_BUDGET };
         let session = Session::new(loaded, input, device, &settings, Arc::new(AtomicBool::new(false)));

@@ -2,7 +2,6 @@
 
 #![allow(clippy::print_stdout, reason = "it prints what it measures")]
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -11,9 +10,9 @@ use criterion::Criterion;
 use llmdbg::debugger::{Session, Settings};
 use llmdbg::model::role::{Role, WeightId};
 use llmdbg::model::spec::{Count, Positions};
-use llmdbg::model::{Input, Weight, Weights, bundled, load};
+use llmdbg::model::{Input, Weights, bundled, load};
 use llmdbg::program::Kernel;
-use llmdbg::tensor::{Device, Precision, Value, compute_here};
+use llmdbg::tensor::{Device, Value, compute_here};
 
 /// A long generation: what a token costs at the beginning and at the end of it, and how much of that is attention,
 /// which reads a longer cache each time. All else should cost the same.
@@ -67,14 +66,13 @@ fn session(positions: usize) -> Session {
     model.spec.max_positions = positions;
     model.spec.positions = Positions::Learned { rows: positions, count: Count::Seen };
     let id = WeightId::global(Role::W_pos);
-    let table = model.weights.get(id).expect("it has positions").whole().expect("host memory");
+    let table = model.weights.value(id).expect("it has positions");
     let width = table.shape()[1];
     let rows = table.read_f32().expect("host memory").into_iter().cycle().take(positions * width).collect();
-    let longer = Weight::Dense(Value::from_f32(rows, &[positions, width], &Device::cpu()));
-    let of = |id| model.weights.get(id).cloned().expect("it is listed");
-    let mut loaded: HashMap<WeightId, Weight> = model.weights.ids().into_iter().map(|id| (id, of(id))).collect();
-    loaded.insert(id, longer);
-    model.weights = Weights::new(loaded, Vec::new(), true, Precision::F32);
+    let longer = Value::from_f32(rows, &[positions, width], &Device::cpu());
+    let of = |known| if known == id { longer.clone() } else { model.weights.value(known).expect("it is listed") };
+    let values: Vec<(WeightId, Vec<Value>)> = model.weights.ids().into_iter().map(|id| (id, vec![of(id)])).collect();
+    model.weights = Weights::of_values(values, Vec::new(), true, &Device::cpu());
     let input = Input::from_tokens(&model, vec![vec![1, 2, 3]]).expect("the tokens fit");
     let settings = Settings { record_budget: u64::MAX };
     let mut session = Session::new(model, input, Device::cpu(), &settings, Arc::new(AtomicBool::new(false)));

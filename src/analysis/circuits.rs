@@ -69,8 +69,7 @@ pub struct Circuits {
 
 fn matrix(weights: &Weights, id: WeightId) -> Result<Option<DMatrix<f64>>> {
     proceed()?;
-    let Some(weight) = weights.get(id) else { return Ok(None) };
-    let value = weight.whole()?;
+    let Some(value) = weights.whole(id)? else { return Ok(None) };
     let [rows, columns] = *value.shape() else { return Ok(None) };
     finite(DMatrix::from_row_slice(rows, columns, &value.read_f64()?), || id.to_string()).map(Some)
 }
@@ -103,13 +102,12 @@ pub fn heads(spec: &ModelSpec, weights: &Weights) -> Result<Vec<HeadWeights>> {
 /// Products of the token tables, `[d, d]`: `W_U W_E` and `W_E^T W_E`. `None` if one of the tables is missing or
 /// is not `[V, d]`.
 pub fn tables(spec: &ModelSpec, weights: &Weights) -> Result<Option<(DMatrix<f64>, DMatrix<f64>)>> {
-    let get = |role| weights.get(WeightId::global(role));
-    let (Some(embed), Some(unembed)) = (get(Role::W_E), get(Role::W_U)) else { return Ok(None) };
+    let (embed, unembed) = (WeightId::global(Role::W_E), WeightId::global(Role::W_U));
     let shape = [spec.vocab, spec.d_model];
-    if embed.shape() != shape || unembed.shape() != shape {
+    if [embed, unembed].iter().any(|id| weights.shape(*id) != Some(&shape)) {
         return Ok(None);
     }
-    let (embed, unembed) = (embed.whole()?, unembed.whole()?);
+    let (embed, unembed) = (weights.value(embed)?, weights.value(unembed)?);
     let product = |left: &crate::tensor::Value, name: &str| {
         let product = left.transpose().matmul(&embed)?; // [d, V] [V, d]
         finite(DMatrix::from_row_slice(spec.d_model, spec.d_model, &product.read_f64()?), || name.into())

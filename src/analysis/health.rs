@@ -34,11 +34,9 @@ pub fn weights(session: &Session) -> Result<Vec<Measured>, RunError> {
     let mut found = Vec::new();
     for (number, id) in ids.iter().enumerate() {
         step(&id.to_string(), number as u64, ids.len() as u64)?;
-        let Some(weight) = weights.get(*id) else { continue };
-        let value = weight.whole()?;
-        let summary = value.summary()?;
+        let Some(summary) = weights.summary(*id)? else { continue };
         found.push(measured("weight-nonfinite", id.to_string(), (summary.count - finite(&summary)) as f64));
-        if value.shape().len() > 1 {
+        if weights.shape(*id).is_some_and(|shape| shape.len() > 1) {
             found.push(measured("weight-zero", id.to_string(), summary.zeros as f64 / summary.count.max(1) as f64));
         }
     }

@@ -9,7 +9,7 @@ use crate::model::bundled::BUNDLED;
 use crate::model::role::{Role, RoleKind, WeightId};
 use crate::model::spec::Head;
 use crate::model::{Input, Model, load};
-use crate::tensor::Device;
+use crate::tensor::{Device, step};
 
 /// Tokens that chat models have, and models of plain text do not.
 const CHAT: [&str; 7] = [
@@ -29,9 +29,8 @@ pub fn weights(session: &Session) -> Result<Vec<Measured>, RunError> {
     let mut gains: Vec<(WeightId, f64)> = Vec::new();
     let mut blocks: HashMap<usize, u64> = HashMap::new();
     for id in weights.ids() {
-        let Some(weight) = weights.get(id) else { continue };
-        let value = weight.whole()?;
-        let summary = value.summary()?;
+        step(&id.to_string(), 0, 0)?;
+        let Some(summary) = weights.summary(id)? else { continue };
         let gain = matches!(
             id.role,
             Role::EmbedLnW | Role::Ln1W | Role::Ln2W | Role::AttnPostLnW | Role::MlpPostLnW | Role::LnFinalW
@@ -39,7 +38,7 @@ pub fn weights(session: &Session) -> Result<Vec<Measured>, RunError> {
         if gain {
             gains.push((id, summary.absmax));
         }
-        let matrix = value.shape().len() > 1 && summary.count > 1;
+        let matrix = weights.shape(id).is_some_and(|shape| shape.len() > 1) && summary.count > 1;
         if matrix && summary.absmax > 0.0 && id.role.kind() != RoleKind::Vector {
             // A matrix that is one number everywhere has no spread.
             found.push(measured("weight-constant", id.to_string(), summary.std / summary.absmax));
@@ -47,15 +46,15 @@ pub fn weights(session: &Session) -> Result<Vec<Measured>, RunError> {
         if id.role == Role::W_O
             && let Some(layer) = id.layer
         {
-            let data = value.read_f64()?;
+            let data = weights.value(id)?.read_f32()?;
             let each = data.len() / spec.n_heads.max(1);
             for (head, rows) in data.chunks(each.max(1)).enumerate() {
-                let largest = rows.iter().fold(0.0f64, |most, x| most.max(x.abs()));
+                let largest = rows.iter().fold(0.0f32, |most, x| most.max(x.abs())).into();
                 found.push(measured("head-zero", format!("L{layer}H{head}"), largest));
             }
         }
         if let (Some(layer), true) = (id.layer, matrix) {
-            let data = value.read_f32()?;
+            let data = weights.value(id)?.read_f32()?;
             let hash = data.iter().fold(u64::from(id.role as u8) + 1, |hash, x| {
                 (hash ^ u64::from(x.to_bits())).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23)
             });

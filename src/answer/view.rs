@@ -38,6 +38,8 @@ pub struct Snapshot {
     pub edits: usize,
     /// Bytes held by the recording.
     pub recorded: u64,
+    /// Bytes of the weights that are in memory and of all, where not all may be: `9.1 of 131.4 GiB`; else empty.
+    pub weights: String,
     pub stop: Option<StopView>,
     pub screen: ScreenView,
     /// Messages to show at the start.

@@ -15,7 +15,7 @@ use crate::frontend::tui::config;
 use crate::frontend::tui::panes::Panes;
 use crate::model::bundled::{self, Bundled};
 use crate::model::chat::{ChatError, Conversation, Place};
-use crate::model::{self, Input, InputError, LoadError, Model, ModelSource, Side, adapter};
+use crate::model::{self, Input, InputError, LoadError, Model, ModelSource, Side, WeightCache, adapter};
 use crate::tensor::{Device, TensorError, step};
 use crate::term::quiet::without_stderr;
 
@@ -43,7 +43,9 @@ pub fn open(options: &Options, interrupt: Arc<AtomicBool>) -> Result<Box<dyn Int
     let device = without_stderr(options.log.as_deref(), || Device::open(options.device))?;
     _ = step(device.reason(), 0, 0);
     let (source, name, bundled) = source_of(options.model.as_deref());
-    let mut model = model::open(&source, &device, options.precision)?;
+    let given = options.weight_budget.map(WeightCache::new);
+    let cache = given.unwrap_or_else(|| WeightCache::for_device(&device, options.record_budget));
+    let mut model = model::open(&source, &device, options.precision, &cache)?;
     if let Some(folder) = &options.lora {
         adapter::fit(folder, &mut model)?;
     }

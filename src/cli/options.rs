@@ -48,7 +48,7 @@ pub struct Options {
     /// Device to compute on: auto, cpu, gpu or vulkan (the first adapter is gpu:0)
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceChoice,
-    /// Type of weights and values: f32, or f16 for half the memory
+    /// Type that values are held in: f32, or f16 for half the memory
     #[arg(long = "dtype", value_name = "TYPE", default_value = "f32")]
     pub precision: Precision,
     /// PEFT LoRA adapter to apply to the model, in a separate branch
@@ -57,6 +57,9 @@ pub struct Options {
     /// Memory for recorded values, such as 512MiB
     #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = crate::lang::size::parse)]
     pub record_budget: u64,
+    /// Memory for weights, which are read when they are used [default: what is free, without the recordings]
+    #[arg(long, value_name = "SIZE", value_parser = crate::lang::size::parse)]
+    pub weight_budget: Option<u64>,
     // Whether the budget is not the default.
     #[arg(skip)]
     pub budget_given: bool,

@@ -41,7 +41,9 @@ pub fn resumed(now: &Options) -> Result<Options, ResumeError> {
         input: then.input,
         lora: then.lora,
         device: then.device,
+        precision: then.precision,
         record_budget: then.record_budget,
+        weight_budget: then.weight_budget,
         actions,
         init: false,
         ..now.clone()

@@ -101,7 +101,7 @@ fn under_every_limit_a_command_gives_the_same_or_is_refused_before_it_runs() {
     let mut refused = std::collections::BTreeSet::new();
     for name in ["gpt2", "llama", "mixtral", "bert-mlm"] {
         let model = model(name);
-        let largest_weight = model.weights.ids().into_iter().filter_map(|id| model.weights.get(id)).map(|w| w.bytes());
+        let largest_weight = model.weights.store().sizes().map(|(_, bytes)| bytes);
         let least = largest_weight.max().unwrap();
         // A pass of so many tokens has logits as large as the limit, and at the smallest just larger.
         let long = model.spec.max_positions.min(60);

@@ -27,9 +27,8 @@ impl WeightDifference {
 }
 
 fn matrix(weights: &Weights, id: WeightId) -> Result<Option<Matrix>> {
-    let Some(weight) = weights.get(id) else { return Ok(None) };
-    let data = weight.whole().and_then(|value| value.read_f32())?;
-    Ok(Some(Matrix { shape: weight.shape(), data }))
+    let Some(value) = weights.whole(id)? else { return Ok(None) };
+    Ok(Some(Matrix { shape: value.shape().to_vec(), data: value.read_f32()? }))
 }
 
 /// Compares the weights of two models, the most changed first; what is the same is left out. `heads` are the attention
@@ -40,12 +39,18 @@ pub fn weight_differences(
     heads: (usize, usize),
 ) -> Result<(Vec<WeightDifference>, usize)> {
     let mut ids = ours.ids();
-    ids.extend(theirs.ids().into_iter().filter(|id| ours.get(*id).is_none()));
+    ids.extend(theirs.ids().into_iter().filter(|id| !ours.has(*id)));
     let mut found = Vec::new();
+    // Ours by what they hold, and what theirs hold where they differ.
+    let mut known: HashMap<u64, WeightId> = HashMap::new();
     let mut differing: Vec<(WeightId, u64)> = Vec::new();
     for (number, id) in ids.iter().enumerate() {
         step(&id.to_string(), number as u64, ids.len() as u64)?;
-        let (a, b) = match (matrix(ours, *id)?, matrix(theirs, *id)?) {
+        let here = matrix(ours, *id)?;
+        if let Some(here) = &here {
+            known.entry(here.key()).or_insert(*id);
+        }
+        let (a, b) = match (here, matrix(theirs, *id)?) {
             (Some(a), Some(b)) => (a, b),
             (here, _) => {
                 let relation = if here.is_none() { Relation::MissingHere } else { Relation::MissingThere };
@@ -74,11 +79,11 @@ pub fn weight_differences(
             _ => 1,
         };
         let is_zero = b.data.iter().all(|x| *x == 0.0);
-        let relative = if is_zero { f64::INFINITY } else { relative_rms(&a.double(), &b.double()) };
+        let relative = if is_zero { f64::INFINITY } else { relative_rms(&a.data, &b.data) };
         let relation = relation(&a, &b, id.role == Role::W_O, heads);
         found.push(WeightDifference { id: *id, relative, difference: Some(whole), relation });
     }
-    name_exchanged(ours, &differing, &mut found)?;
+    name_exchanged(&known, &differing, &mut found);
     if ours.tied() != theirs.tied() {
         let relation = if ours.tied() { Relation::TiedHere } else { Relation::TiedThere };
         match found.iter_mut().find(|one| one.id.role == Role::W_U) {
@@ -91,21 +96,11 @@ pub fn weight_differences(
 }
 
 /// Names weights that are a different weight of ours: exchanged, or a block in the place of another.
-fn name_exchanged(ours: &Weights, differing: &[(WeightId, u64)], found: &mut [WeightDifference]) -> Result<()> {
-    if differing.is_empty() {
-        return Ok(());
-    }
-    let mut known: HashMap<u64, WeightId> = HashMap::new();
-    for id in ours.ids() {
-        if let Some(matrix) = matrix(ours, id)? {
-            known.entry(matrix.key()).or_insert(id);
-        }
-    }
+fn name_exchanged(known: &HashMap<u64, WeightId>, differing: &[(WeightId, u64)], found: &mut [WeightDifference]) {
     for (id, key) in differing {
         let Some(other) = known.get(key).filter(|other| *other != id) else { continue };
         if let Some(one) = found.iter_mut().find(|one| one.id == *id) {
             one.relation = Some(Relation::Is(*other));
         }
     }
-    Ok(())
 }

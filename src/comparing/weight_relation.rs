@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use half::{bf16, f16};
 
 use crate::model::role::WeightId;
-use crate::tensor::relative_rms;
+use crate::tensor::Rms;
 
 /// What is left of a difference that a relation explains, at most, as a part of the size of the weight.
 const EXPLAINED: f64 = 1e-5;
@@ -75,10 +75,6 @@ impl Matrix {
         hash(self.data.iter())
     }
 
-    pub fn double(&self) -> Vec<f64> {
-        self.data.iter().map(|x| f64::from(*x)).collect()
-    }
-
     fn width(&self) -> usize {
         self.shape.last().copied().unwrap_or(1).max(1)
     }
@@ -116,7 +112,7 @@ pub fn relation(ours: &Matrix, theirs: &Matrix, heads_in_rows: bool, heads: usiz
     if b.data.iter().any(|x| !x.is_finite()) != a.data.iter().any(|x| !x.is_finite()) {
         return Some(Relation::NotFinite);
     }
-    if let Some(of_numbers) = times_or_plus(&a.double(), &b.double()) {
+    if let Some(of_numbers) = times_or_plus(&a.data, &b.data) {
         return Some(of_numbers);
     }
     if a.shape.len() == 2 && a.shape[0] == a.shape[1] && a.turned().data == b.data {
@@ -132,15 +128,20 @@ pub fn relation(ours: &Matrix, theirs: &Matrix, heads_in_rows: bool, heads: usiz
     })
 }
 
-fn times_or_plus(a: &[f64], b: &[f64]) -> Option<Relation> {
-    let explained = |guess: Vec<f64>| relative_rms(&guess, b) <= EXPLAINED;
-    let (ab, aa) = a.iter().zip(b).fold((0.0, 0.0), |(ab, aa), (x, y)| (ab + x * y, aa + x * x));
+fn times_or_plus(a: &[f32], b: &[f32]) -> Option<Relation> {
+    let pairs = || a.iter().zip(b).map(|(x, y)| (f64::from(*x), f64::from(*y)));
+    let explained = |guess: &dyn Fn(f64) -> f64| {
+        let mut rms = Rms::default();
+        pairs().for_each(|(x, y)| _ = rms.add(guess(x), y));
+        rms.relative().unwrap_or_else(|| rms.absolute()) <= EXPLAINED
+    };
+    let (ab, aa) = pairs().fold((0.0, 0.0), |(ab, aa), (x, y)| (ab + x * y, aa + x * x));
     let factor = ab / aa;
-    if factor.is_finite() && explained(a.iter().map(|x| x * factor).collect()) {
+    if factor.is_finite() && explained(&|x| x * factor) {
         return Some(Relation::Times(factor));
     }
-    let shift = a.iter().zip(b).map(|(x, y)| y - x).sum::<f64>() / a.len() as f64;
-    explained(a.iter().map(|x| x + shift).collect()).then_some(Relation::Plus(shift))
+    let shift = pairs().map(|(x, y)| y - x).sum::<f64>() / a.len() as f64;
+    explained(&|x| x + shift).then_some(Relation::Plus(shift))
 }
 
 /// Pieces of so many elements in a different order, or few that differ.

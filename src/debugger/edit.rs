@@ -3,8 +3,9 @@
 use super::Mark;
 use crate::model::Input;
 use crate::model::role::WeightId;
+use crate::model::weights::Delta;
 use crate::tensor::ops::{BinaryOp, Reduction, Slice};
-use crate::tensor::{Axis, TensorError, Value, bits};
+use crate::tensor::{Axis, TensorError, Value, same_bits};
 
 /// One change, and the command that made it. A branch is its edits.
 #[derive(Clone)]
@@ -108,8 +109,7 @@ impl Ablation {
 
 impl Change {
     fn same(&self, other: &Change) -> bool {
-        let same_bits =
-            |a: &Value, b: &Value| a.shape() == b.shape() && matches!((bits(a), bits(b)), (Ok(a), Ok(b)) if a == b);
+        let same_bits = |a: &Value, b: &Value| same_bits(a, b) == Ok(true);
         match (self, other) {
             (Change::Assign { slices, op, patch }, Change::Assign { slices: s, op: o, patch: p }) => {
                 (slices, op) == (s, o) && same_bits(patch, p)
@@ -174,6 +174,12 @@ impl Change {
             }
             Change::Input(_) | Change::Tokens(_) => Ok(value.clone()),
         }
+    }
+}
+
+impl Delta for Change {
+    fn apply(&self, value: &Value) -> Result<Value, TensorError> {
+        Change::apply(self, value)
     }
 }
 

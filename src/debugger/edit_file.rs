@@ -114,7 +114,7 @@ impl EditFile {
                 (Target::Op(op), change) => What::Site(site(*op), How::new(change)?),
                 (Target::Cache(op), change) => What::Cache(site(*op), How::new(change)?),
                 (Target::Weight(id), change) => {
-                    let Some(before) = weights.get(*id).map(|weight| weight.whole()).transpose()? else { continue };
+                    let Some(before) = weights.whole(*id)? else { continue };
                     let after = change.apply(&before)?;
                     let few = match change {
                         Change::LowRank { .. } => None,
@@ -199,8 +199,7 @@ impl Entry {
             }
             What::Weight(name, how) => {
                 let id = WeightId::parse(name).ok_or_else(|| format!("no weight {name}"))?;
-                let before = weights.get(id).ok_or_else(|| format!("this model has no weight {name}"))?;
-                let before = before.whole()?;
+                let before = weights.whole(id)?.ok_or_else(|| format!("this model has no weight {name}"))?;
                 let after = match how {
                     How::Elements { at, values } if at.len() != values.len() => {
                         return Err(Error::refused(format!("{} places and {} values", at.len(), values.len())));

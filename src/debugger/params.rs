@@ -32,15 +32,12 @@ pub fn resolve(name: &str, weights: &Weights, spec: &ModelSpec) -> Option<Weight
     // Blocks may share the weights of one of them.
     let layer = id.layer.map(|layer| spec.weights_of(usize::from(layer)) as u16);
     let id = WeightId { layer, ..id };
-    weights.get(id).is_some().then_some(id)
+    weights.has(id).then_some(id)
 }
 
 /// A weight in one piece, in its own layout.
 pub fn whole(id: WeightId, weights: &Weights) -> Result<Value, TensorError> {
-    match weights.get(id) {
-        Some(weight) => weight.whole(),
-        None => Err(TensorError::Empty { op: id.to_string() }),
-    }
+    weights.value(id)
 }
 
 /// From the layout of computation to the one that is shown.

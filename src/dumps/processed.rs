@@ -173,8 +173,7 @@ fn is_values(op: &Op) -> bool {
 }
 
 fn numbers(id: WeightId, weights: &Weights) -> Result<Vec<f64>> {
-    let weight = weights.get(id).ok_or_else(|| format!("there is no weight {id}"))?;
-    Ok(weight.whole()?.read_f64()?)
+    Ok(weights.value(id)?.read_f64()?)
 }
 
 /// The weight of an op that has this role; `None` if it reads no such weight.

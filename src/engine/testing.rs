@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Interpreter;
-use super::messages::{Focus, Panel, PanelRequest, Pc, ScreenView, Snapshot, Source};
+use super::messages::{Panel, PanelRequest, Pc, Snapshot, Source};
 use super::thread::{Handle, Setup, spawn};
 use crate::answer::{Answer, ErrorView, Fault, Reason, StopView};
 use crate::commands::{Journalled, Outcome, Outside};
@@ -92,23 +92,12 @@ impl Interpreter for Fake {
             device: "cpu".into(),
             device_reason: "device: cpu (asked for)".to_string(),
             branch: "main".into(),
-            pass: 0,
             live: self.op > 0,
             cursor: self.op,
-            ops: Arc::default(),
-            modules: Arc::default(),
-            flags: Vec::new(),
-            tokens: Vec::new(),
             rows: 1,
-            focus: Focus::default(),
             heads: 1,
             layers: 1,
-            breakpoints: 0,
-            edits: 0,
-            recorded: 0,
-            stop: None,
-            screen: ScreenView::default(),
-            notices: Vec::new(),
+            ..Snapshot::default()
         })
     }
 

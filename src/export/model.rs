@@ -89,16 +89,24 @@ struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    fn elements(&self) -> Result<Vec<f32>, Cause> {
+    /// As they are stored, where no weight of it is edited and safetensors has the type.
+    fn bytes(&self) -> Result<Vec<u8>, Cause> {
         let name = &self.file.name;
         let unreadable = |error: TensorError| Cause::Tensor { name: name.clone(), error: error.into() };
+        if let Some(bytes) = self.weights.as_stored(self.file).map_err(unreadable)? {
+            return Ok(bytes);
+        }
         let value = self.weights.as_in_file(self.file).map_err(unreadable)?;
         let value = value.ok_or_else(|| Cause::Refused(format!("{name}: the model does not use it")))?;
         let elements = value.read_f32().map_err(unreadable)?;
-        match elements.len() == self.file.shape.iter().product::<usize>() {
-            true => Ok(elements),
-            false => Err(Cause::Refused(format!("{name}: it has a different size"))),
+        if elements.len() != self.file.shape.iter().product::<usize>() {
+            return Err(Cause::Refused(format!("{name}: it has a different size")));
         }
+        Ok(match self.dtype {
+            Dtype::F16 => elements.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()).collect(),
+            Dtype::BF16 => elements.iter().flat_map(|x| bf16::from_f32(*x).to_le_bytes()).collect(),
+            _ => elements.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        })
     }
 }
 
@@ -112,17 +120,12 @@ impl View for Entry<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        let elements = match self.elements() {
-            Ok(elements) => elements,
+        match self.bytes() {
+            Ok(bytes) => bytes.into(),
             Err(cause) => {
                 self.failure.borrow_mut().get_or_insert(cause);
-                return vec![0; self.data_len()].into();
+                vec![0; self.data_len()].into()
             }
-        };
-        match self.dtype {
-            Dtype::F16 => elements.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()).collect(),
-            Dtype::BF16 => elements.iter().flat_map(|x| bf16::from_f32(*x).to_le_bytes()).collect(),
-            _ => elements.iter().flat_map(|x| x.to_le_bytes()).collect(),
         }
     }
 

@@ -5,16 +5,13 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::checkpoint::{Checkpoint, CheckpointFiles, TensorEntry, TensorFile, step};
+use super::checkpoint::{Checkpoint, CheckpointFiles, SHARE, TensorEntry, TensorFile, TensorReader, step};
 use super::error::LoadError;
 use super::families::{self, Sources};
 use super::load::Model;
 use super::plan::{Load, group};
 use super::role::WeightId;
 use crate::tensor::{Rms, unravel};
-
-/// Elements that are decoded and compared at a time; whole blocks of every type.
-const SHARE: usize = 1 << 16;
 
 /// Another file with weights of the same architecture.
 #[derive(Debug)]
@@ -85,7 +82,12 @@ impl Twin {
             let (ours, shape) = (entry.file_name().to_owned(), entry.shape.clone());
             return Err(CompareError::Shapes { ours, shape, theirs: twin_entry.name.clone(), other });
         }
-        Ok(Some(differences(&Side::new(file, entry)?, &Side::new(twin_file, twin_entry)?, turned)?))
+        let mut theirs = Side::new(twin_file, twin_entry)?;
+        if turned {
+            // Single elements are read from all over it.
+            theirs.tensor = theirs.tensor.fetched()?;
+        }
+        Ok(Some(differences(&Side::new(file, entry)?, &theirs, turned)?))
     }
 }
 
@@ -94,40 +96,44 @@ fn uses(load: &Load) -> Vec<WeightId> {
 }
 
 struct Side<'a> {
-    file: &'a TensorFile,
     entry: &'a TensorEntry,
-    stored: std::borrow::Cow<'a, [u8]>,
+    tensor: TensorReader<'a>,
 }
 
 impl<'a> Side<'a> {
     fn new(file: &'a TensorFile, entry: &'a TensorEntry) -> Result<Self, LoadError> {
-        let stored = file.stored_bytes(entry)?;
-        Ok(Side { file, entry, stored })
-    }
-
-    fn decode(&self, start: usize, out: &mut [f32]) -> Result<(), LoadError> {
-        self.file.decode_at(self.entry, &self.stored, start, out)
+        Ok(Side { entry, tensor: TensorReader::new(file, entry)? })
     }
 
     fn bits(&self) -> f64 {
         self.entry.dtype.block().map_or(f64::INFINITY, |(elements, bytes)| bytes as f64 * 8.0 / elements as f64)
     }
 
-    fn step_at(&self, at: usize) -> Option<f32> {
-        let (elements, bytes) = self.entry.dtype.block()?;
-        let at = self.file.stored_index(self.entry, at)?;
-        let start = at / elements * bytes;
-        step(self.entry.dtype, self.stored.get(start..start + bytes)?, at % elements)
+    fn step_at(&self, at: usize) -> Result<Option<f32>, LoadError> {
+        let (Some((elements, bytes)), Some(at)) = (self.entry.dtype.block(), self.tensor.stored_index(at)) else {
+            return Ok(None);
+        };
+        let mut block = vec![0; bytes];
+        self.tensor.stored().read(at / elements * bytes, &mut block)?;
+        Ok(step(self.entry.dtype, &block, at % elements))
     }
 
     /// The largest step of all its blocks. Scales change every 16 elements at most.
-    fn largest_step(&self) -> Option<f32> {
-        let (elements, bytes) = self.entry.dtype.block()?;
-        let of = |block: &[u8]| {
+    fn largest_step(&self) -> Result<Option<f32>, LoadError> {
+        let Some((elements, bytes)) = self.entry.dtype.block() else { return Ok(None) };
+        let stored = self.tensor.stored();
+        let of_block = |block: &[u8]| {
             let inside = (0..elements).step_by(16);
             inside.filter_map(|at| step(self.entry.dtype, block, at)).reduce(f32::max)
         };
-        self.stored.par_chunks_exact(bytes).filter_map(of).reduce_with(f32::max)
+        let share = SHARE / elements * bytes;
+        let of_share = |i: usize| -> Result<Option<f32>, LoadError> {
+            let mut blocks = vec![0; share.min(stored.len() - i * share)];
+            stored.read(i * share, &mut blocks)?;
+            Ok(blocks.chunks_exact(bytes).filter_map(of_block).reduce(f32::max))
+        };
+        let larger = |a: Option<f32>, b: Option<f32>| Ok(a.into_iter().chain(b).reduce(f32::max));
+        (0..stored.len().div_ceil(share)).into_par_iter().map(of_share).try_reduce(|| None, larger)
     }
 }
 
@@ -167,9 +173,9 @@ fn differences(ours: &Side, theirs: &Side, turned: bool) -> Result<Comparison, L
     let part = |start: &usize| -> Result<Seen, LoadError> {
         let length = SHARE.min(count - start);
         let (mut a, mut b) = (vec![0.0; length], vec![0.0; length]);
-        ours.decode(*start, &mut a)?;
+        ours.tensor.decode(*start, &mut a)?;
         match turned {
-            false => theirs.decode(*start, &mut b)?,
+            false => theirs.tensor.decode(*start, &mut b)?,
             true => columns(theirs, &ours.entry.shape, *start, &mut b)?,
         }
         let mut seen = Seen::default();
@@ -184,7 +190,7 @@ fn differences(ours: &Side, theirs: &Side, turned: bool) -> Result<Comparison, L
     let (max, worst, values) = seen.worst.unwrap_or_default();
     let coarse = if ours.bits() <= theirs.bits() { ours } else { theirs };
     let at = if turned && std::ptr::eq(coarse, theirs) { turn(worst, &ours.entry.shape) } else { worst };
-    let comparison = Comparison {
+    Ok(Comparison {
         name: theirs.entry.file_name().to_owned(),
         dtype: theirs.entry.dtype.name().to_owned(),
         max,
@@ -192,12 +198,9 @@ fn differences(ours: &Side, theirs: &Side, turned: bool) -> Result<Comparison, L
         values,
         rms: seen.rms.absolute(),
         relative: seen.rms.relative().unwrap_or(f64::INFINITY),
-        step: if count == 0 { None } else { coarse.step_at(at) },
-        largest_step: coarse.largest_step(),
-    };
-    ours.file.release(ours.entry);
-    theirs.file.release(theirs.entry);
-    Ok(comparison)
+        step: if count == 0 { None } else { coarse.step_at(at)? },
+        largest_step: coarse.largest_step()?,
+    })
 }
 
 /// The index of an element of a matrix of `shape` in its transpose.
@@ -209,7 +212,7 @@ fn turn(at: usize, shape: &[usize]) -> usize {
 /// Elements `start..` of a matrix of `shape` from its transpose.
 fn columns(transpose: &Side, shape: &[usize], start: usize, out: &mut [f32]) -> Result<(), LoadError> {
     for (i, out) in out.iter_mut().enumerate() {
-        transpose.decode(turn(start + i, shape), std::slice::from_mut(out))?;
+        transpose.tensor.decode(turn(start + i, shape), std::slice::from_mut(out))?;
     }
     Ok(())
 }

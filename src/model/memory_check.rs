@@ -1,4 +1,4 @@
-//! Whether a model fits into memory, before it is loaded.
+//! What fits into memory: how much weights may take, and whether a pass fits, before it begins.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use super::error::{InputError, LoadError};
 use super::file;
 use super::load::Model;
 use super::text::bytes;
-use crate::tensor::Precision;
+use super::weights::Store;
 
 /// Memory that can be taken without swapping, in bytes: what the system says is available, within the limit of the
 /// control group, if there is one, and within the limit of this process. `None` if that is not known.
@@ -79,50 +79,33 @@ fn left_of_group(max: &str, current: &str, stat: &str) -> Option<u64> {
     Some(max.saturating_sub(current.saturating_sub(files.unwrap_or(0))))
 }
 
-/// Refuses a model whose `numbers`, held in `precision`, take more than what is available, and says what fits.
-pub fn check(path: &str, numbers: u64, precision: Precision, available: Option<u64>) -> Result<(), LoadError> {
-    let needed = numbers.saturating_mul(precision.bytes());
-    match available {
-        Some(available) if needed > available => Err(LoadError::DoesNotFit {
-            path: path.to_owned(),
-            needed: format!("{} as {}-bit floats", bytes(needed), precision.bytes() * 8),
-            available: bytes(available),
-            fits: {
-                let count = count(available / precision.bytes());
-                let halved = precision == Precision::F32 && needed / 2 <= available;
-                let advice = if halved { " --dtype f16, which halves that," } else { "" };
-                format!("up to {count} parameters fit here: take{advice}")
-            },
-        }),
-        _ => Ok(()),
-    }
+/// The memory that the weights of a model may take by default, of which `reserved` bytes are for what is recorded: what
+/// is free without that, less a tenth.
+pub fn weight_budget(reserved: u64) -> u64 {
+    let free = |available: u64| available.saturating_sub(reserved.min(available / 2)) / 10 * 9;
+    available().map_or(u64::MAX, free)
 }
 
-fn count(parameters: u64) -> String {
-    match parameters as f64 {
-        n if n >= 1e9 => format!("{:.1} billion", n / 1e9),
-        n => format!("{:.1} million", n / 1e6),
+/// Refuses a model of which a weight alone takes more than the budget for all of them.
+///
+/// # Errors
+/// [`LoadError::WeightBudget`].
+pub fn check(path: &str, store: &Store) -> Result<(), LoadError> {
+    let budget = store.cache().budget();
+    match store.sizes().max_by_key(|(_, size)| *size) {
+        Some((id, size)) if size > budget => Err(LoadError::WeightBudget {
+            path: path.to_owned(),
+            weight: id.to_string(),
+            needed: bytes(size),
+            budget: bytes(budget),
+        }),
+        _ => Ok(()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_model_that_does_not_fit_is_refused_with_what_does() {
-        let (full, half) = (Precision::F32, Precision::F16);
-        assert!(check("m", 1 << 30, full, Some(4 << 30)).is_ok() && check("m", u64::MAX, full, None).is_ok());
-        assert!(check("m", 2 << 30, half, Some(4 << 30)).is_ok());
-        assert_eq!(
-            check("big", 26 << 28, full, Some(15 << 29)).unwrap_err().to_string(),
-            "big does not fit: its weights take 26.0 GiB as 32-bit floats, and 7.5 GiB of memory are free; up to 2.0 \
-             billion parameters fit here: take a smaller model, or a machine or graphics device with more memory"
-        );
-        let error = |precision| check("big", 3 << 30, precision, Some(10 << 30)).map_err(|error| error.to_string());
-        assert_eq!(error(half), Ok(()));
-        assert!(error(full).unwrap_err().contains("take --dtype f16, which halves that, a smaller model"));
-    }
 
     #[test]
     fn memory_is_what_the_system_and_the_control_group_leave() {

@@ -29,11 +29,11 @@ pub mod weights;
 
 pub use error::{InputError, LoadError};
 pub use input::{Input, Row, Side};
-pub use load::{LoadReport, Model, load, load_in};
+pub use load::{LoadReport, Model, load, load_in, load_within};
 pub use open::open;
 pub use source::ModelSource;
 pub use tokenizer::{SpecialTokens, Token, Tokenizer};
-pub use weights::{FileTensor, Overlay, RowChunks, Weight, Weights};
+pub use weights::{FileTensor, Overlay, Residency, Weight, WeightCache, Weights};
 
 #[cfg(test)]
 mod tests;

@@ -3,18 +3,24 @@
 use std::path::Path;
 
 use super::hub::{self, HubError, HubName};
-use super::{LoadError, Model, ModelSource, load_in};
+use super::{LoadError, Model, ModelSource, WeightCache, load_within};
 use crate::tensor::{Device, Precision};
 
-/// Fetches what is not in the cache yet, and loads the model; both report their steps, in bytes.
+/// Fetches what is not in the hub's cache yet, and loads the model, whose weights are kept in `cache`; both report their
+/// steps, in bytes.
 ///
 /// # Errors
 /// What is wrong with the checkpoint, the network or the device; or that it was cancelled.
-pub fn open(source: &ModelSource, device: &Device, precision: Precision) -> Result<Model, LoadError> {
+pub fn open(
+    source: &ModelSource,
+    device: &Device,
+    precision: Precision,
+    cache: &WeightCache,
+) -> Result<Model, LoadError> {
     if let ModelSource::Hub(wanted) = source {
         hub::fetch(wanted, &hub::Settings::from_environment()).map_err(|error| not_here(wanted, error))?;
     }
-    load_in(source, device, precision)
+    load_within(source, device, precision, cache)
 }
 
 /// How alike two names must be for one to be taken for the other: Jaro-Winkler, 1 where they are the same.

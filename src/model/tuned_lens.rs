@@ -54,10 +54,10 @@ pub fn read(path: &Path, layers: usize, width: usize) -> Result<TunedLens, Tuned
             let (tensor, shape) = (weight.name.clone(), weight.shape.clone());
             return Err(TunedLensError::Weight { path, tensor, shape, width });
         }
-        let data = elements(&tensors, weight)?;
+        let data = tensors.read_f32(weight)?;
         let turned = (0..data.len()).map(|i| data[i % width * width + i / width]).collect();
         let bias = match named(&tensors, layer, "bias") {
-            Some(bias) if bias.shape == [width] => elements(&tensors, bias)?,
+            Some(bias) if bias.shape == [width] => tensors.read_f32(bias)?,
             Some(bias) => {
                 let (tensor, shape) = (bias.name.clone(), bias.shape.clone());
                 return Err(TunedLensError::Bias { path, tensor, shape, width });
@@ -86,9 +86,4 @@ fn named<'a>(tensors: &'a TensorFile, layer: usize, what: &str) -> Option<&'a Te
     let end = format!("{layer}.{what}");
     let is_it = |name: &str| name.strip_suffix(&end).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
     tensors.entries.iter().find(|entry| is_it(&entry.name))
-}
-
-fn elements(tensors: &TensorFile, entry: &TensorEntry) -> Result<Vec<f32>, LoadError> {
-    let mut parts = tensors.read_f32(entry, &[entry.count()])?;
-    Ok(parts.pop().unwrap_or_default())
 }

@@ -1,13 +1,13 @@
 //! Runs exactly one op.
 
 use super::kernels::attention::Scoring;
-use super::kernels::experts::Mixture;
+use super::kernels::experts::{Gated, Mixture};
 use super::kernels::{attention, basic, experts, heads, norm};
 use super::shape::check_room;
 use super::{Context, Kernel, Op};
 use crate::model::required_weights::SHARED;
 use crate::model::role::{Role, WeightId};
-use crate::model::weights::{Weight, Weights};
+use crate::model::weights::Weights;
 use crate::tensor::{TensorError, Value, proceed};
 
 /// Executes one op on the values it reads, which come in the order of `op.inputs`; those of `op.cached` over all passes
@@ -15,7 +15,8 @@ use crate::tensor::{TensorError, Value, proceed};
 /// are.
 ///
 /// # Errors
-/// If the device fails, or cannot hold what the op makes, or the user interrupts; no value has been made then.
+/// If the device fails, or cannot hold what the op makes, a weight cannot be read, or the user interrupts; no value has
+/// been made then.
 ///
 /// # Panics
 /// If inputs or weights do not have the shapes that the compiler and the loader guarantee.
@@ -26,23 +27,25 @@ pub fn execute(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) 
 }
 
 fn computed(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> Result<Value, TensorError> {
-    let weight = |i: usize| op.weights.get(i).map(|&id| dense(weights, id));
     let first = || dense(weights, op.weights[0]);
-    let all = || op.weights.iter().map(|&id| dense(weights, id)).collect::<Vec<Value>>();
+    let bias = || op.weights.get(1).map(|&id| dense(weights, id)).transpose();
+    let all = || op.weights.iter().map(|&id| dense(weights, id)).collect::<Result<Vec<Value>, _>>();
+    // `x W + b` with the weights of the op.
+    let product = |x: &Value| Ok(basic::weighted(x, &weights.get(op.weights[0])?, bias()?.as_ref()));
     let projected = |id: Option<&WeightId>| match id {
-        Some(&id) => basic::linear(&inputs[0], &dense(weights, id), None),
-        None => inputs[0].clone(),
+        Some(&id) => Ok(basic::weighted(&inputs[0], &weights.get(id)?, None)),
+        None => Ok(inputs[0].clone()),
     };
     let value = match &op.kernel {
         Kernel::Tokens => context.tokens.clone(),
-        Kernel::Embed { scale } => basic::scaled_embed(&inputs[0], &rows_of(weights, op.weights[0]), *scale),
-        Kernel::PositionEmbed => basic::position_embed(&first(), context),
-        Kernel::TypeEmbed => basic::type_embed(&first(), context),
+        Kernel::Embed { scale } => basic::scale(embedded(&inputs[0], weights, op.weights[0])?, *scale),
+        Kernel::PositionEmbed => basic::position_embed(&first()?, context),
+        Kernel::TypeEmbed => basic::type_embed(&first()?, context),
         Kernel::Add => basic::add(inputs),
         Kernel::Same => inputs[0].clone(),
         Kernel::Scale { factor } => basic::scale(inputs[0].clone(), *factor),
         Kernel::Project => {
-            let mut parts = vec![basic::linear(&inputs[0], &first(), weight(1).as_ref())];
+            let mut parts = vec![product(&inputs[0])?];
             parts.extend_from_slice(&inputs[1..]);
             basic::add(&parts)
         }
@@ -50,15 +53,15 @@ fn computed(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> 
         Kernel::RmsScale { eps } => norm::rms_scale(&basic::add(inputs), *eps),
         Kernel::LayerNormNormalized => norm::centred_over(&basic::add(&inputs[1..]), &inputs[0]),
         Kernel::RmsNormalized => norm::over(&basic::add(&inputs[1..]), &inputs[0]),
-        Kernel::Gain { one_plus } => norm::gain(&inputs[0], &first(), weight(1).as_ref(), *one_plus),
+        Kernel::Gain { one_plus } => norm::gain(&inputs[0], &first()?, bias()?.as_ref(), *one_plus),
         Kernel::Linear { heads, clip } => {
-            let out = basic::bounded(basic::linear(&inputs[0], &first(), weight(1).as_ref()), *clip);
+            let out = basic::bounded(product(&inputs[0])?, *clip);
             match heads {
                 Some(heads) => basic::split_heads(&out, *heads),
                 None => out,
             }
         }
-        Kernel::HeadNorm { norm, over, clip } => norm::of_heads(&inputs[0], norm, *over, &all(), *clip),
+        Kernel::HeadNorm { norm, over, clip } => norm::of_heads(&inputs[0], norm, *over, &all()?, *clip),
         Kernel::Rotate { rope } => attention::rotate(&inputs[0], &context.rotations[*rope]),
         Kernel::Scores { scale, softcap, reach } => {
             let (bias, mask) = (context.bias.as_ref(), context.mask(*reach));
@@ -67,33 +70,37 @@ fn computed(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> 
         }
         Kernel::Pattern { reach } => attention::pattern(&inputs[0], context.mask(*reach)),
         Kernel::Mix => attention::mix(&inputs[0], &inputs[1]),
-        Kernel::Output => basic::linear(&basic::join_heads(&inputs[0]), &first(), weight(1).as_ref()),
+        Kernel::Output => product(&basic::join_heads(&inputs[0]))?,
         Kernel::Activation(act) => basic::activation(&inputs[0], *act),
         Kernel::Gated(act) => basic::gated(&inputs[0], &inputs[1], *act),
         Kernel::TopExperts { chosen } => experts::top(&inputs[0], *chosen),
         Kernel::ExpertWeights { normalize } => experts::weights(&inputs[0], &inputs[1], *normalize),
         Kernel::Experts { act, shared } => {
-            let all = all();
-            let (each, rest) = all.split_at(all.len() - if *shared { SHARED.len() } else { 0 });
-            let mixture = Mixture { experts: each, shared: shared.then_some(rest), act: *act };
+            let (each, rest) = op.weights.split_at(op.weights.len() - if *shared { SHARED.len() } else { 0 });
+            let of = |ids: &[WeightId]| -> Result<Gated, TensorError> {
+                Ok(Gated { gate: weights.get(ids[0])?, up: weights.get(ids[1])?, down: weights.get(ids[2])? })
+            };
+            let expert = |number: usize| of(&each[number * 3..]);
+            let shared = if *shared { Some((of(rest)?, dense(weights, rest[3])?)) } else { None };
+            let mixture = Mixture { experts: &expert, count: each.len() / 3, shared, act: *act };
             experts::mix(&inputs[0], &inputs[1], &inputs[2], &mixture)?
         }
         Kernel::Unembed { project, scale, softcap } => {
-            let hidden = projected(op.weights.last().filter(|_| *project));
-            let bias = op.weights.get(1).filter(|id| id.role == Role::b_U).map(|&id| dense(weights, id));
-            let logits = basic::unembed(&hidden, &rows_of(weights, op.weights[0]), bias.as_ref());
+            let hidden = projected(op.weights.last().filter(|_| *project))?;
+            let bias = op.weights.get(1).filter(|id| id.role == Role::b_U).map(|&id| dense(weights, id)).transpose()?;
+            let logits = basic::unembed(&hidden, weights, op.weights[0], bias.as_ref())?;
             basic::capped(basic::scale(logits, *scale), *softcap)
         }
-        Kernel::Pool(pool) => heads::pool(&projected(op.weights.first()), *pool, context),
+        Kernel::Pool(pool) => heads::pool(&projected(op.weights.first())?, *pool, context),
         Kernel::PooledLinear(pool) => {
-            basic::vector_linear(&heads::pool(&inputs[0], *pool, context), &first(), weight(1).as_ref())
+            basic::vector_linear(&heads::pool(&inputs[0], *pool, context), &first()?, bias()?.as_ref())
         }
         Kernel::ActivationNorm(act, of) => {
-            heads::norm_of_vector(&basic::activation(&inputs[0], *act), of.as_ref(), &all(), norm::whole)
+            heads::norm_of_vector(&basic::activation(&inputs[0], *act), of.as_ref(), &all()?, norm::whole)
         }
-        Kernel::VectorLinear => basic::vector_linear(&inputs[0], &first(), weight(1).as_ref()),
+        Kernel::VectorLinear => basic::vector_linear(&inputs[0], &first()?, bias()?.as_ref()),
         Kernel::Classify { project, transform } => {
-            let all = all();
+            let all = all()?;
             let bias = op.weights.last().is_some_and(|id| id.role == Role::ClassifierB);
             let (front, classifier) = all.split_at(all.len() - 1 - usize::from(bias));
             let hidden = match (transform, front) {
@@ -108,19 +115,21 @@ fn computed(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> 
     Ok(value.with_axes(&op.axes).whole().held_in(weights.precision()))
 }
 
-/// A weight that is kept whole. The loader guarantees that every weight of the program is there.
-pub(super) fn dense(weights: &Weights, id: WeightId) -> Value {
-    match weights.get(id) {
-        Some(Weight::Dense(value)) => value.clone(),
-        Some(Weight::Rows(_)) | None => panic!("weight {id} was not loaded"),
-    }
+/// A weight as a value, widened if it is stored in fewer bits.
+pub(super) fn dense(weights: &Weights, id: WeightId) -> Result<Value, TensorError> {
+    Ok(weights.get(id)?.value())
 }
 
-/// A vocabulary matrix `[V, d]` in chunks of rows.
-pub(super) fn rows_of(weights: &Weights, id: WeightId) -> Vec<Value> {
-    match weights.get(id) {
-        Some(Weight::Rows(chunks)) => chunks.chunks().to_vec(),
-        Some(Weight::Dense(value)) => vec![value.clone()],
-        None => panic!("weight {id} was not loaded"),
+/// Rows of a vocabulary matrix for token ids `[B, T]`: `[B, T, d]`. On the CPU, only those rows are read.
+fn embedded(tokens: &Value, weights: &Weights, id: WeightId) -> Result<Value, TensorError> {
+    if !tokens.device().is_cpu() || weights.overlay().has(id) {
+        let pieces = (0..weights.pieces(id)).map(|piece| Ok(weights.piece(id, piece)?.value()));
+        return Ok(basic::embed(tokens, &pieces.collect::<Result<Vec<_>, TensorError>>()?));
     }
+    let row = |id: i64| usize::try_from(id).unwrap_or(usize::MAX);
+    let rows: Vec<usize> = tokens.read_i64()?.into_iter().map(row).collect();
+    let (batch, length) = (tokens.shape()[0], tokens.shape()[1]);
+    let found = weights.rows(id, &rows)?; // [B T, d]
+    let width = found.shape()[1];
+    Ok(found.reshaped(&[batch, length, width]))
 }

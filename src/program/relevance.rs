@@ -53,7 +53,7 @@ pub fn pull_relevance(
 /// What the op gives, tracked so that its derivative is the rule. None if nothing goes back through it.
 fn forward(op: &Op, x: &[Value], weights: &Weights, context: &Context) -> Result<Option<Value>, NoRelevance> {
     let no_rule = |what| Err(NoRelevance::NoRule { what, site: op.site.clone() });
-    let all = || op.weights.iter().map(|&id| dense(weights, id)).collect::<Vec<Value>>();
+    let all = || op.weights.iter().map(|&id| dense(weights, id)).collect::<Result<Vec<Value>, TensorError>>();
     // A bound counts as a factor of what the same op gives without it.
     let unbounded = |kernel| {
         let free = execute(&Op { kernel, ..op.clone() }, x, weights, context)?;
@@ -66,7 +66,7 @@ fn forward(op: &Op, x: &[Value], weights: &Weights, context: &Context) -> Result
             constant[0] = x[0].untracked();
             execute(op, &constant, weights, context)?
         }
-        Kernel::HeadNorm { norm, over, clip: None } => norm::of_heads_detached(&x[0], norm, *over, &all()),
+        Kernel::HeadNorm { norm, over, clip: None } => norm::of_heads_detached(&x[0], norm, *over, &all()?),
         Kernel::HeadNorm { .. } => return no_rule("a norm of queries and keys with a bound"),
         Kernel::Activation(act) => by_factor(&x[0], |x| Ok(basic::activation(x, *act)))?,
         Kernel::Gated(act) => {
@@ -92,9 +92,9 @@ fn forward(op: &Op, x: &[Value], weights: &Weights, context: &Context) -> Result
         }
         Kernel::ActivationNorm(act, of) => {
             let out = by_factor(&x[0], |x| Ok(basic::activation(x, *act)))?;
-            heads::norm_of_vector(&out, of.as_ref(), &all(), norm::whole_detached)
+            heads::norm_of_vector(&out, of.as_ref(), &all()?, norm::whole_detached)
         }
-        Kernel::Classify { transform: Some(transform), .. } => classified(&x[0], transform, op, &all())?,
+        Kernel::Classify { transform: Some(transform), .. } => classified(&x[0], transform, op, &all()?)?,
         Kernel::TopExperts { .. } | Kernel::ExpertWeights { .. } | Kernel::Experts { .. } => {
             return no_rule("the router of a mixture of experts");
         }

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use super::{Context, Kernel, Op};
-use crate::model::weights::{Weight, Weights};
+use crate::model::role::Role;
+use crate::model::weights::Weights;
 use crate::tensor::{Axis, TensorError, Value};
 
 /// The shape of an op's output in a pass over the columns `span` of `rows` rows, the row axis first.
@@ -34,11 +35,9 @@ pub(super) fn check_room(op: &Op, inputs: &[Value], weights: &Weights, context: 
     let (rows, span) = extent(op, inputs, context);
     let out = shape_of(op, rows, span.clone());
     device.check(&op.site, &out, &op.axes)?;
-    let widths = op.weights.iter().filter_map(|&id| match weights.get(id)? {
-        // The rows of a vocabulary are as many as the output is wide.
-        Weight::Rows(_) => None,
-        Weight::Dense(value) => value.shape().get(1).copied(),
-    });
+    // The rows of a vocabulary are as many as the output is wide.
+    let others = op.weights.iter().filter(|id| !matches!(id.role, Role::W_E | Role::W_U));
+    let widths = others.filter_map(|&id| weights.shape(id)?.get(1).copied());
     let hidden = [rows, span.len(), widths.max().unwrap_or(0)];
     device.check(&op.site, &hidden, &[Axis::Row, Axis::Pos, Axis::None])
 }

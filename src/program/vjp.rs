@@ -1,6 +1,6 @@
 //! Vector-Jacobian products, op by op.
 
-use super::interpreter::{dense, rows_of};
+use super::interpreter::dense;
 use super::kernels::{basic, host};
 use super::{Context, Kernel, Op, execute};
 use crate::model::weights::Weights;
@@ -64,14 +64,16 @@ fn closed(
     weights: &Weights,
     seed: &Value,
 ) -> Result<Option<Vec<Option<Value>>>, TensorError> {
-    let back = |seed: &Value| basic::linear(seed, &dense(weights, op.weights[0]).transpose(), None);
+    let back = |seed: &Value| -> Result<Value, TensorError> {
+        Ok(basic::linear(seed, &dense(weights, op.weights[0])?.transpose(), None))
+    };
     Ok(Some(match &op.kernel {
-        Kernel::Linear { heads: None, clip: None } => vec![Some(back(seed))],
-        Kernel::Linear { heads: Some(_), clip: None } => vec![Some(back(&basic::join_heads(seed)))],
-        Kernel::Output => vec![Some(basic::split_heads(&back(seed), inputs[0].shape()[2]))],
+        Kernel::Linear { heads: None, clip: None } => vec![Some(back(seed)?)],
+        Kernel::Linear { heads: Some(_), clip: None } => vec![Some(back(&basic::join_heads(seed))?)],
+        Kernel::Output => vec![Some(basic::split_heads(&back(seed)?, inputs[0].shape()[2]))],
         Kernel::Project => {
             let rest = inputs[1..].iter().map(|_| Some(seed.clone()));
-            [Some(back(seed))].into_iter().chain(rest).collect()
+            [Some(back(seed)?)].into_iter().chain(rest).collect()
         }
         Kernel::Activation(act) => {
             return Ok(host::pull_activation(&inputs[0], *act, seed).map(|gradient| vec![Some(gradient)]));
@@ -90,7 +92,8 @@ fn closed(
             }
             let mut start = 0;
             let mut sum: Option<Value> = None;
-            for chunk in rows_of(weights, op.weights[0]) {
+            for piece in 0..weights.pieces(op.weights[0]) {
+                let chunk = weights.piece(op.weights[0], piece)?.value();
                 let end = start + chunk.shape()[0];
                 // A vocabulary in one piece needs no copy of its part.
                 let part = match end - start == seed.shape()[2] {

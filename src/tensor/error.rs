@@ -1,5 +1,6 @@
 //! What can go wrong with a value; messages name the op, the shapes and what was expected.
 
+use super::task::note_failure;
 use super::{Axis, Interrupted, Value};
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +37,9 @@ pub enum TensorError {
     Interrupted(Box<Interrupted>),
     #[error("cannot read from the device: {message}")]
     Read { message: String },
+    /// A weight is not there, or can no longer be read from its file.
+    #[error("{name}: {message}")]
+    Weight { name: String, message: String },
     /// No such device, or it cannot be opened: what was asked for, what there is, and what to do.
     #[error("{message}")]
     Device { message: String },
@@ -50,9 +54,21 @@ impl TensorError {
         TensorError::Shapes { op: op.into(), left: left.shape_text(), right: right.shape_text() }
     }
 
-    /// Whether the device failed, or refused what is too large for it: no mistake of whoever asked.
+    /// That a weight cannot be had, which counts as a failure of the device.
+    pub fn weight(name: impl std::fmt::Display, message: impl std::fmt::Display) -> TensorError {
+        note_failure();
+        TensorError::Weight { name: name.to_string(), message: message.to_string() }
+    }
+
+    /// Whether the device or the checkpoint failed, or the device refused what is too large for it: no mistake of whoever asked.
     pub fn is_fault(&self) -> bool {
-        matches!(self, TensorError::Read { .. } | TensorError::Device { .. } | TensorError::TooBig { .. })
+        matches!(
+            self,
+            TensorError::Read { .. }
+                | TensorError::Device { .. }
+                | TensorError::TooBig { .. }
+                | TensorError::Weight { .. }
+        )
     }
 }
 

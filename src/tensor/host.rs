@@ -56,13 +56,13 @@ pub(crate) fn vectorised<R>(run: impl FnOnce() -> R) -> R {
 }
 
 /// A matrix `[rows, columns]` as `[columns, rows]`.
-pub fn transposed(data: Vec<f32>, rows: usize, columns: usize) -> Vec<f32> {
+pub fn transposed<T: Copy + Default + Send + Sync>(data: Vec<T>, rows: usize, columns: usize) -> Vec<T> {
     const SQUARE: usize = 16;
     assert_eq!(data.len(), rows * columns, "elements of a matrix");
     if data.is_empty() {
         return data;
     }
-    let mut out = vec![0.0; data.len()];
+    let mut out = vec![T::default(); data.len()];
     out.par_chunks_mut(SQUARE * rows).enumerate().for_each(|(i, out)| {
         for row in (0..rows).step_by(SQUARE) {
             for (j, out) in out.chunks_exact_mut(rows).enumerate() {

@@ -32,7 +32,7 @@ pub use axes::Axis;
 pub use device::{Device, DeviceChoice};
 pub use difference::{
     Difference, Element, MASKED, Rms, Rows, Tolerance, Verdict, bits, changed_bits, difference, difference_by,
-    distance, largest, relative_rms,
+    distance, largest, relative_rms, same_bits,
 };
 pub use error::{TensorError, shape_text};
 pub use gradient::Pulled;

@@ -103,12 +103,14 @@ impl Value {
         self.host_f32().map_or_else(|| self.read_f32().map(HostF32::Copied), Ok)
     }
 
-    /// The same matrix laid out as `other` is, so that products with it take the same steps and round alike: a copy if
-    /// it must be. What is not a matrix in host memory stays as it is.
-    pub fn laid_out_like(self, other: &Value) -> Result<Value, TensorError> {
-        let by_columns = |value: &Value| value.host_held().is_some_and(|held| held.strides()[0] == 1);
+    /// The same matrix with contiguous columns, as linear weights are laid out, so that products with it take the same
+    /// steps and round alike: a copy if it must be. What is not a matrix in host memory stays as it is.
+    ///
+    /// # Errors
+    /// If the user interrupts.
+    pub fn by_columns(self) -> Result<Value, TensorError> {
         match *self.shape() {
-            [from, to] if from > 1 && by_columns(other) && !by_columns(&self) => {
+            [from, to] if from > 1 && self.host_held().is_some_and(|held| held.strides()[0] != 1) => {
                 Ok(Value::linear(transposed(self.read_f32()?, from, to), from, to, &self.device()))
             }
             _ => Ok(self),

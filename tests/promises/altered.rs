@@ -169,6 +169,11 @@ impl<'a> Gguf<'a> {
         Gguf { metadata, tensors, bytes, data: at.next_multiple_of(32) }
     }
 
+    /// The byte where the data begins.
+    pub fn data_start(&self) -> usize {
+        self.data
+    }
+
     /// The file with other entries, which need not be as many; the data stays as it is.
     pub fn with(&self, metadata: &[(String, u32, &[u8])], tensors: &[(String, &[u8])]) -> Vec<u8> {
         let named = |name: &str| [&(name.len() as u64).to_le_bytes()[..], name.as_bytes()].concat();

@@ -8,8 +8,8 @@ use std::sync::atomic::AtomicBool;
 use llmdbg::answer::{Answer, Cell, StopView, Table, text};
 use llmdbg::commands::{Console, Outcome};
 use llmdbg::debugger::{Mark, Session, Settings};
-use llmdbg::model::{Input, Model, ModelSource, bundled, load};
-use llmdbg::tensor::{Device, DeviceChoice, bits};
+use llmdbg::model::{Input, Model, ModelSource, WeightCache, bundled, load, load_within};
+use llmdbg::tensor::{Device, DeviceChoice, Precision, bits};
 
 use crate::parity::fixture;
 
@@ -18,8 +18,11 @@ pub const NURSE: &str = "The nurse and the dog";
 
 /// A fixture or a bundled model.
 pub fn model(name: &str, device: &Device) -> Model {
-    let source = bundled::find(name).map_or_else(|| ModelSource::Path(fixture(name)), |bundled| bundled.source());
-    load(&source, device).expect("the model loads")
+    load(&source(name), device).expect("the model loads")
+}
+
+fn source(name: &str) -> ModelSource {
+    bundled::find(name).map_or_else(|| ModelSource::Path(fixture(name)), |bundled| bundled.source())
 }
 
 /// A software adapter will do.
@@ -42,6 +45,15 @@ impl Bench {
         let model = model(name, device);
         let input = Input::from_texts(&model, texts, true).expect("the prompt fits");
         Bench::of(name, model, input, device, record_budget)
+    }
+
+    /// On the CPU, where only the largest weight fits into memory, and `record_budget` bytes of recordings.
+    pub fn tight(name: &str, texts: &[&str], record_budget: u64) -> Bench {
+        let largest = model(name, &Device::cpu()).weights.store().sizes().map(|(_, bytes)| bytes).max();
+        let cache = WeightCache::new(largest.expect("it has weights"));
+        let model = load_within(&source(name), &Device::cpu(), Precision::F32, &cache).expect("the model loads");
+        let input = Input::from_texts(&model, texts, true).expect("the prompt fits");
+        Bench::of(name, model, input, &Device::cpu(), record_budget)
     }
 
     pub fn of(name: &str, model: Model, input: Input, device: &Device, record_budget: u64) -> Bench {

@@ -62,6 +62,7 @@ mod silence;
 mod sizes;
 mod starting;
 mod stops;
+mod stored;
 mod tokens;
 mod tour;
 mod traps;

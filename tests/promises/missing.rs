@@ -77,7 +77,7 @@ fn a_head_that_is_not_in_the_file_is_the_embedding_only_where_the_configuration_
         }
         let tied = headless(name, head, Some(true)).load().unwrap();
         assert!(tied.weights.tied(), "{name}");
-        let whole = |role| tied.weights.get(WeightId::global(role)).unwrap().whole().unwrap().read_f32().unwrap();
+        let whole = |role| tied.weights.value(WeightId::global(role)).unwrap().read_f32().unwrap();
         assert_eq!(whole(Role::W_U), whole(Role::W_E), "{name}");
     }
 }

@@ -7,7 +7,7 @@ use llmdbg::tensor::{Device, Kind};
 use crate::common::{Bench, NURSE, vulkan};
 
 /// The gradient of every site that holds floats, bit by bit.
-fn gradients(bench: &mut Bench) -> Vec<(String, Vec<f64>)> {
+pub fn gradients(bench: &mut Bench) -> Vec<(String, Vec<f64>)> {
     let sites = bench.console.session.run.program.sites().to_vec();
     let mut found = Vec::new();
     for (op, site) in sites.into_iter().enumerate() {

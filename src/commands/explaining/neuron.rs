@@ -107,11 +107,10 @@ impl Console {
         let run = &self.session.run;
         let weights = run.branch().weights();
         let out = WeightId::block(run.model.spec.weights_of(layer), Role::W_out);
-        let (Some(out), Some(unembed)) = (weights.get(out), weights.get(WeightId::global(Role::W_U))) else {
+        let (Some(out), Some(unembed)) = (weights.whole(out)?, weights.whole(WeightId::global(Role::W_U))?) else {
             return Ok(Vec::new());
         };
-        let direction = out.whole()?.slice(&[Slice::Range { start: neuron, end: neuron + 1, step: 1 }])?; // [1, d]
-        let unembed = unembed.whole()?;
+        let direction = out.slice(&[Slice::Range { start: neuron, end: neuron + 1, step: 1 }])?; // [1, d]
         if unembed.shape()[1] != direction.shape()[1] {
             return Ok(Vec::new());
         }

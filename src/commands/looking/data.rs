@@ -121,8 +121,8 @@ pub fn ptype(console: &mut Console, call: Call<'_>) -> Done {
     let mut lines = vec![format!("{}, op {op} of {}", described(op), run.program.ops.len())];
     lines.extend(run.program.ops[op].inputs.iter().map(|&input| format!("  reads {}", described(input))));
     for id in &run.program.ops[op].weights {
-        if let Some(weight) = run.branch().weights().get(*id) {
-            lines.push(format!("  reads weight {id} {:?}", weight.shape()));
+        if let Some(shape) = run.branch().weights().shape(*id) {
+            lines.push(format!("  reads weight {id} {shape:?}"));
         }
     }
     lines.extend(run.program.readers(op).iter().map(|&reader| format!("  read by {}", described(reader))));

@@ -7,6 +7,7 @@ use crate::lang::location::{Choice, parse_location};
 use crate::lang::{LangError, Span};
 use crate::model::spec::{Head, ModelSpec};
 use crate::model::text::bytes;
+use crate::model::weights::Residency;
 use crate::program::Module;
 use crate::tensor::{Axis, Precision};
 
@@ -35,6 +36,7 @@ pub fn model(console: &Console) -> Answer {
     lines.extend((!spec.labels().is_empty()).then(|| format!("classes: {}", spec.labels().join(", "))));
     let report = &run.model.report;
     lines.push(format!("{} parameters, {}", report.parameters, bytes(report.bytes)));
+    lines.push(resident(&run.model.weights.residency()));
     lines.extend(report.files.iter().map(|(file, size)| format!("read {file}, {}", bytes(*size))));
     let dtypes = report.dtypes.iter().map(|(dtype, count)| format!("{count} tensors of {dtype}"));
     let held = match run.model.weights.precision() {
@@ -47,6 +49,14 @@ pub fn model(console: &Console) -> Answer {
     lines.extend(run.model.weights.tied().then(|| "the head is the token embedding (tied)".to_string()));
     lines.push(run.device().reason().to_string());
     Answer::Text(lines.join("\n"))
+}
+
+/// What of the weights is in memory.
+fn resident(found: &Residency) -> String {
+    let Residency { resident, budget, read, read_again, .. } = *found;
+    let limit = if budget == u64::MAX { String::new() } else { format!(" of a budget of {}", bytes(budget)) };
+    let again = if read_again == 0 { String::new() } else { format!(", {} of them again", bytes(read_again)) };
+    format!("weights in memory: {}{limit}; read so far: {}{again}", bytes(resident), bytes(read))
 }
 
 pub fn modules(console: &Console) -> Answer {
@@ -73,6 +83,7 @@ pub fn record(console: &Console) -> Answer {
     if recomputed > 0 {
         lines.push(format!("{recomputed} values have been computed again, with the same bits"));
     }
+    lines.push(resident(&run.model.weights.residency()));
     Answer::Text(lines.join("\n"))
 }
 

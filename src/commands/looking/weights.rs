@@ -9,9 +9,9 @@ use crate::debugger::{Error, Result};
 use crate::lang::LangError;
 use crate::lang::glob::name_patterns;
 use crate::lang::words::Word;
+use crate::model::FileTensor;
 use crate::model::checkpoint::step;
 use crate::model::compare::{Comparison, Twin};
-use crate::model::{FileTensor, Weight};
 use crate::tensor::{self, Summary};
 
 const USAGE: &str = "info weights [PATTERN...] [-against FILE | -block N]";
@@ -84,15 +84,7 @@ fn range(console: &Console, file: &FileTensor) -> Result<Option<Summary>> {
     let weights = console.session.run.branch().weights();
     let mut parts = Vec::new();
     for id in &file.uses {
-        match weights.get(*id) {
-            Some(Weight::Dense(value)) => parts.push(value.summary()?),
-            Some(Weight::Rows(chunks)) => {
-                for chunk in chunks.chunks() {
-                    parts.push(chunk.summary()?);
-                }
-            }
-            None => {}
-        }
+        parts.extend(weights.summary(*id)?);
     }
     Ok((!parts.is_empty()).then(|| Summary::of_parts(&parts)))
 }
@@ -155,13 +147,14 @@ fn block(console: &Console, chosen: &[FileTensor], number: &Word, patterns: &[Wo
     let Some((elements, size)) = entry.dtype.block() else {
         return Err(Error::refused(format!("{} is {}, which has no blocks", file.file_name(), file.dtype)));
     };
-    let stored = from.stored_bytes(entry)?;
+    let stored = from.stored(entry)?;
     let blocks = stored.len() / size;
     let index = number.text.parse::<usize>().ok().filter(|index| *index < blocks).ok_or_else(|| {
         let there = if blocks == 1 { "0".to_owned() } else { format!("0..{}", blocks.saturating_sub(1)) };
         LangError::new(format!("no block {:?}; choose from {there}", number.text), number.span)
     })?;
-    let bytes = &stored[index * size..(index + 1) * size];
+    let mut bytes = vec![0; size];
+    stored.read(index * size, &mut bytes)?;
     let within = |length: usize| format!("{}..{}", index * length, (index + 1) * length - 1);
     let (name, dtype, places) = (file.file_name(), &file.dtype, within(elements));
     let head = format!("{name} block {index} of {blocks}, {dtype}: bytes {}", within(size));
@@ -169,12 +162,11 @@ fn block(console: &Console, chosen: &[FileTensor], number: &Word, patterns: &[Wo
     let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     lines.extend(digits.chunks(BYTES_IN_LINE).map(|line| line.join(" ")));
     let mut values = vec![0.0; elements];
-    crate::model::checkpoint::decode(entry.dtype, bytes, &mut values);
+    crate::model::checkpoint::decode(entry.dtype, &bytes, &mut values);
     let shown = values.iter().map(|value| numbers::short((*value).into())).collect::<Vec<_>>();
     lines.extend(shown.chunks(8).map(|row| row.join(" ")));
-    if let Some(step) = step(entry.dtype, bytes, 0) {
+    if let Some(step) = step(entry.dtype, &bytes, 0) {
         lines.push(format!("neighbouring numbers at its first element are {} apart", numbers::short(step.into())));
     }
-    from.release(entry);
     Ok(Answer::Text(lines.join("\n")))
 }

@@ -70,14 +70,11 @@ pub fn export(console: &mut Console, call: Call<'_>) -> Done {
 /// A checkpoint with tied embeddings has one table for both: it cannot hold two.
 fn one_table(weights: &Weights) -> Result<()> {
     let (embed, unembed) = (WeightId::global(Role::W_E), WeightId::global(Role::W_U));
-    let edited = |id| weights.overlay().get(id).is_some();
+    let edited = |id| weights.overlay().has(id);
     if !weights.tied() || !edited(embed) && !edited(unembed) {
         return Ok(());
     }
-    let read = |id| {
-        let weight = weights.get(id).map(|weight| weight.whole()).transpose()?;
-        weight.map(|value| value.read_f32()).transpose()
-    };
+    let read = |id| weights.whole(id)?.map(|value| value.read_f32()).transpose();
     match read(embed)? == read(unembed)? {
         true => Ok(()),
         false => Err(Error::refused(

@@ -181,7 +181,9 @@ impl Console {
     }
 
     fn opened(&self, text: &str, device: &Device, precision: Precision) -> Result<Model> {
-        let mut model = model::open(&ModelSource::parse(text), device, precision)?;
+        // All models of a session share the memory for weights.
+        let cache = self.session.run.model.weights.store().cache();
+        let mut model = model::open(&ModelSource::parse(text), device, precision, cache)?;
         model.chat.place = self.session.run.model.chat.place.clone();
         Ok(model)
     }

@@ -7,6 +7,8 @@ use crate::answer::view::{Breakpoint, Focus, ModuleLine, OpFlags, OpLine, Snapsh
 use crate::answer::{Answer, StopView};
 use crate::commands::state::{Console, by};
 use crate::debugger::{Mark, Session, Target};
+use crate::model::Residency;
+use crate::model::text::bytes;
 use crate::program::{Module, Op, shape_of};
 
 /// The listing of a program: the same while program and input length are.
@@ -139,6 +141,7 @@ impl Console {
             breakpoints: session.stops.len(),
             edits: branch.edits.len(),
             recorded: branch.status().bytes,
+            weights: part_in_memory(&run.model.weights.residency()),
             stop: self.shown_stop.clone(),
             screen,
             notices,
@@ -149,5 +152,18 @@ impl Console {
         if let Answer::Stop(stop) = answer {
             self.shown_stop = Some(StopView::clone(stop));
         }
+    }
+}
+
+/// `9.1 of 131.4 GiB`, where the weights do not all fit; else nothing.
+fn part_in_memory(found: &Residency) -> String {
+    if found.held <= found.budget {
+        return String::new();
+    }
+    let all = bytes(found.held);
+    let unit = all.split_once(' ').map_or("", |(_, unit)| unit);
+    match bytes(found.resident).split_once(' ') {
+        Some((resident, same)) if same == unit => format!("{resident} of {all}"),
+        _ => format!("{} of {all}", bytes(found.resident)),
     }
 }

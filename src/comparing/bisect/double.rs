@@ -80,8 +80,7 @@ impl<'a> Double<'a> {
         };
         let mut all = weights.computing_in(Precision::F32);
         for &id in &op.weights {
-            let value = weights.get(id).ok_or_else(|| format!("there is no weight {id}"))?.whole()?;
-            all = all.standing_in(id, &wide(&value)?);
+            all = all.standing_in(id, &wide(&weights.value(id)?)?);
         }
         let inputs: Vec<Value> = inputs.iter().map(wide).collect::<Result<_, _>>()?;
         Ok(execute(op, &inputs, &all, context)?)

@@ -135,7 +135,7 @@ impl<'a> Guesses<'a> {
 
     /// Whether the op with one weight changed gives theirs.
     pub(super) fn with_weight(&self, id: WeightId, change: &dyn Fn(&[f32], &[usize]) -> Option<Vec<f32>>) -> bool {
-        let Some(whole) = self.known.weights.get(id).and_then(|weight| weight.whole().ok()) else { return false };
+        let Ok(whole) = self.known.weights.value(id) else { return false };
         let Ok(data) = whole.read_f32() else { return false };
         let Some(changed) = change(&data, whole.shape()) else { return false };
         let value = Value::from_f32(changed, whole.shape(), &self.device());

@@ -34,7 +34,7 @@ impl Guesses<'_> {
             return Some(Reason::NoBias);
         }
         let table = WeightId::global(Role::W_E);
-        let shape = |id: WeightId| self.known.weights.get(id).map(|weight| weight.shape());
+        let shape = |id: WeightId| self.known.weights.shape(id);
         if self.known.weights.tied() || shape(table) != shape(self.op.weights[0]) {
             return None;
         }
@@ -105,17 +105,18 @@ impl Guesses<'_> {
         }
         let mut differ = Vec::new();
         for (ours, theirs) in self.op.weights.iter().zip(&other.weights) {
-            let (a, b) = (self.known.weights.get(*ours)?, live.weights.get(*theirs)?);
             let heads = match ours.role {
                 Role::W_K | Role::W_V | Role::b_K | Role::b_V => self.known.spec.n_kv_heads,
                 _ => self.known.spec.n_heads,
             };
-            let (x, y) = (a.whole().ok()?.read_f32().ok()?, b.whole().ok()?.read_f32().ok()?);
-            if a.shape() != b.shape() {
-                return Some(Reason::WeightShape { id: *ours, here: a.shape(), there: b.shape() });
+            let (a, b) = (self.known.weights.value(*ours).ok()?, live.weights.value(*theirs).ok()?);
+            let (here, there) = (a.shape().to_vec(), b.shape().to_vec());
+            if here != there {
+                return Some(Reason::WeightShape { id: *ours, here, there });
             }
+            let (x, y) = (a.read_f32().ok()?, b.read_f32().ok()?);
             if x != y {
-                let (x, y) = (Matrix { shape: a.shape(), data: x }, Matrix { shape: b.shape(), data: y });
+                let (x, y) = (Matrix { shape: here, data: x }, Matrix { shape: there, data: y });
                 differ.push((*ours, relation(&x, &y, ours.role == Role::W_O, heads)));
             }
         }

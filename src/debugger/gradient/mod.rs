@@ -216,8 +216,7 @@ impl Session {
         if let Some(sum) = sum.take(0) {
             return Ok(sum);
         }
-        let weight = run.branch().weights().get(id).ok_or_else(|| format!("no weight {id}"))?;
-        Ok(weight.whole()?.full_like(0.0))
+        Ok(run.branch().weights().value(id)?.full_like(0.0))
     }
 }
 
@@ -263,8 +262,8 @@ impl Branch {
     ) -> Result<Option<Value>, TensorError> {
         let op = &program.ops[at.op];
         let inputs = self.inputs(program, at)?;
-        let Some(weight) = self.weights().get(id) else { return Ok(None) };
-        let leaf = weight.whole()?.leaf();
+        let Some(weight) = self.weights().whole(id)? else { return Ok(None) };
+        let leaf = weight.leaf();
         let weights = self.weights().standing_in(id, &leaf);
         let value = execute(op, &inputs, &weights, self.context(at.pass))?;
         let out = self.edited(at, value.beginning_at(self.span(at.pass).start))?;

@@ -40,8 +40,7 @@ impl Session {
             lines.push(format!("from {site}: {}", found.join("; ")));
         }
         for &id in op.weights.iter().take(LISTED) {
-            let Some(weight) = self.run.branch().weights().get(id) else { continue };
-            let value = weight.whole()?;
+            let Some(value) = self.run.branch().weights().whole(id)? else { continue };
             let (data, summary) = (value.read_f64()?, value.summary()?);
             let (nan, inf) = (summary.nan, summary.pos_inf + summary.neg_inf);
             let worse = |x: f64| if nan + inf > 0 { !x.is_finite() } else { bad(x) };

@@ -214,7 +214,7 @@ fn linear(module: &str, a: &Value, b: &Value, config: &AdapterConfig, model: &Mo
 
 /// The shape of a weight of the model; empty if it has no such weight.
 fn shape_of(model: &Model, id: WeightId) -> Vec<usize> {
-    model.weights.loaded(id).map(|weight| weight.shape()).unwrap_or_default()
+    model.weights.shape(id).map(<[usize]>::to_vec).unwrap_or_default()
 }
 
 fn checked(id: WeightId, left: Value, right: Value, scale: f64, model: &Model) -> Result<(WeightId, Delta)> {

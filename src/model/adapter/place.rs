@@ -27,7 +27,7 @@ impl Place {
     pub fn find(model: &Model, module: &str, part: &str) -> Result<Place> {
         let files = families::find(&model.config)?.files();
         let below = body(files, module);
-        let there = |role| Some(WeightId::global(role)).filter(|id| model.weights.loaded(*id).is_some());
+        let there = |role| Some(WeightId::global(role)).filter(|id| model.weights.has(*id));
         let vocabulary = match part {
             "weight" if files.embedding() == Some(below) => there(Role::W_E),
             "weight" if files.unembeddings().any(|path| path == below) => there(Role::W_U),

@@ -69,7 +69,7 @@ pub fn twin(role: Role) -> Role {
 
 fn enlarge(model: &mut Model, rows: usize) -> std::result::Result<(), TensorError> {
     let had = model.spec.vocab;
-    model.weights = model.weights.with_vocabulary(rows, &model.device)?;
+    model.weights = model.weights.with_vocabulary(rows);
     model.spec.vocab = rows;
     model.config = model.config.with_size("vocab_size", rows);
     model.report.replaced.push(if rows > had {

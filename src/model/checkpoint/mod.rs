@@ -24,11 +24,12 @@ use std::collections::HashMap;
 use super::error::LoadError;
 
 pub use bytes::FileBytes;
-pub use decode::{decode, step};
+pub use decode::{decode, decode_range, step};
 pub use files::{CheckpointFiles, WEIGHTS, is_weights_name, open_tensors};
 pub use gguf::{GgufModel, architectures as gguf_architectures, shard_name as gguf_shard_name};
+pub use read::{SHARE, TensorReader};
 pub use stored::{LOADABLE, StoredType};
-pub use tensor_file::{PIECE, TensorEntry, TensorFile};
+pub use tensor_file::{PIECE, Stored, TensorEntry, TensorFile};
 
 /// Every tensor of a checkpoint, whatever file it is in. The default has no files.
 #[derive(Debug, Default)]
@@ -84,14 +85,16 @@ impl Checkpoint {
         if a.dtype != b.dtype || a.shape != b.shape || a.arrange != b.arrange || a.flipped != b.flipped {
             return false;
         }
-        let (Ok(stored_a), Ok(stored_b)) = (file_a.stored_bytes(a), file_b.stored_bytes(b)) else { return false };
-        let same = stored_a.chunks(PIECE).zip(stored_b.chunks(PIECE)).all(|(x, y)| {
-            let same = x == y;
-            file_a.release(a);
-            file_b.release(b);
-            same
-        });
-        same && stored_a.len() == stored_b.len()
+        let (Ok(a), Ok(b)) = (file_a.stored(a), file_b.stored(b)) else { return false };
+        let same = |start: usize| {
+            let length = PIECE.min(a.len() - start);
+            let read = |stored: &Stored<'_>| {
+                let mut bytes = vec![0; length];
+                stored.read(start, &mut bytes).ok().map(|()| bytes)
+            };
+            read(&a).is_some_and(|bytes| read(&b) == Some(bytes))
+        };
+        a.len() == b.len() && (0..a.len()).step_by(PIECE).all(same)
     }
 }
 

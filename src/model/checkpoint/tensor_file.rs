@@ -5,12 +5,14 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::{fmt, io};
 
+use rayon::prelude::*;
+
 use super::arrange::Arrange;
 use super::bytes::FileBytes;
 use super::stored::StoredType;
 use crate::model::error::LoadError;
 
-/// Bytes that are read before mapped memory is given back. A multiple of every page size.
+/// Bytes that one task reads at a time. A multiple of every page size.
 pub const PIECE: usize = 4 << 20;
 
 #[derive(Clone, Debug)]
@@ -86,30 +88,114 @@ impl TensorFile {
         self.entries.extract_if(.., |entry| which(entry)).collect()
     }
 
-    /// The stored bytes of a tensor: blocks as they are in the file. Nothing is copied where the file is mapped; give
-    /// them back with [`release`](Self::release).
-    pub fn stored_bytes(&self, entry: &TensorEntry) -> Result<Cow<'_, [u8]>, LoadError> {
-        match &entry.place {
-            Place::Range(range) => Ok(Cow::Borrowed(&self.bytes.all()[range.clone()])),
+    /// The stored bytes of a tensor: blocks as they are in the file.
+    ///
+    /// # Errors
+    /// If the file has changed since it was opened, or a reader fails.
+    pub fn stored<'a>(&'a self, entry: &'a TensorEntry) -> Result<Stored<'a>, LoadError> {
+        let bytes = match &entry.place {
+            Place::Range(range) => match self.bytes.in_memory() {
+                Some(all) => Bytes::Memory(Cow::Borrowed(&all[range.clone()])),
+                None => Bytes::File(&self.bytes, range.clone()),
+            },
             Place::Reader { length, read } => {
-                let unreadable = |message: String| LoadError::UnreadableTensor {
-                    path: self.path.clone(),
-                    tensor: entry.name.clone(),
-                    message,
-                };
-                let bytes = read().map_err(|error| unreadable(error.to_string()))?;
-                match bytes.len() {
-                    found if found == *length => Ok(Cow::Owned(bytes)),
-                    found => Err(unreadable(format!("{found} bytes where {length} should be"))),
+                let bytes = read().map_err(|error| self.unreadable(entry, error.to_string()))?;
+                if bytes.len() != *length {
+                    return Err(self.unreadable(entry, format!("{} bytes where {length} should be", bytes.len())));
                 }
+                Bytes::Memory(Cow::Owned(bytes))
             }
+        };
+        match self.bytes.unchanged() {
+            Ok(true) => Ok(Stored { file: self, entry, bytes }),
+            Ok(false) => Err(LoadError::Changed { path: self.path.clone() }),
+            Err(error) => Err(self.unreadable(entry, error.to_string())),
         }
     }
 
-    /// Gives the memory of a tensor back to the system. Its bytes can still be read; they come from the file again.
-    pub fn release(&self, entry: &TensorEntry) {
+    fn unreadable(&self, entry: &TensorEntry, message: String) -> LoadError {
+        LoadError::UnreadableTensor { path: self.path.clone(), tensor: entry.name.clone(), message }
+    }
+
+    /// Asks the system to read a part of a tensor ahead, given in bytes.
+    pub fn will_need(&self, entry: &TensorEntry, part: Range<usize>) {
         if let Place::Range(range) = &entry.place {
-            self.bytes.release(range.clone());
+            self.bytes.will_need(range.start + part.start..range.end.min(range.start + part.end));
         }
+    }
+}
+
+/// The stored bytes of one tensor, which are read where they are asked for.
+pub struct Stored<'a> {
+    file: &'a TensorFile,
+    entry: &'a TensorEntry,
+    bytes: Bytes<'a>,
+}
+
+enum Bytes<'a> {
+    Memory(Cow<'a, [u8]>),
+    File(&'a FileBytes, Range<usize>),
+}
+
+impl Stored<'_> {
+    #[allow(clippy::len_without_is_empty, reason = "a number of bytes, not a collection")]
+    pub fn len(&self) -> usize {
+        match &self.bytes {
+            Bytes::Memory(bytes) => bytes.len(),
+            Bytes::File(_, range) => range.len(),
+        }
+    }
+
+    /// The bytes that are in memory; `None` where they are on disk.
+    pub fn in_memory(&self) -> Option<&[u8]> {
+        match &self.bytes {
+            Bytes::Memory(bytes) => Some(bytes),
+            Bytes::File(..) => None,
+        }
+    }
+
+    /// Reads the bytes from `start` on, as many as `out` takes.
+    ///
+    /// # Errors
+    /// If they are not there any more, or the disk fails.
+    pub fn read(&self, start: usize, out: &mut [u8]) -> Result<(), LoadError> {
+        match &self.bytes {
+            Bytes::Memory(bytes) => out.copy_from_slice(&bytes[start..start + out.len()]),
+            Bytes::File(file, range) => {
+                assert!(start + out.len() <= range.len(), "bytes of the tensor");
+                file.read_at(range.start + start, out).map_err(|error| {
+                    let message = match error.kind() {
+                        io::ErrorKind::UnexpectedEof => "the file has become shorter".to_owned(),
+                        _ => error.to_string(),
+                    };
+                    self.file.unreadable(self.entry, message)
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All bytes.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn into_bytes(self) -> Result<Vec<u8>, LoadError> {
+        match self.fetched()?.bytes {
+            Bytes::Memory(bytes) => Ok(bytes.into_owned()),
+            Bytes::File(..) => unreachable!("fetched"),
+        }
+    }
+
+    /// Reads all bytes into memory, where decoding single elements costs nothing.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn fetched(mut self) -> Result<Self, LoadError> {
+        if let Bytes::File(_, range) = &self.bytes {
+            let mut bytes = vec![0; range.len()];
+            bytes.par_chunks_mut(PIECE).enumerate().try_for_each(|(i, out)| self.read(i * PIECE, out))?;
+            self.bytes = Bytes::Memory(Cow::Owned(bytes));
+        }
+        Ok(self)
     }
 }

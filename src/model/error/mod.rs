@@ -98,6 +98,8 @@ pub enum LoadError {
     BadPytorch { path: String, message: String },
     #[error("tensor {tensor:?} of {path} cannot be read: {message}; get the file again")]
     UnreadableTensor { path: String, tensor: String, message: String },
+    #[error("{path} has changed since it was opened: its weights are not those of this session; start again")]
+    Changed { path: String },
     #[error("{path} has tensor {tensor:?} twice; get it again")]
     DuplicateTensor { path: String, tensor: String },
     #[error("{index} names the shard {shard:?}, which is not there; get it again, all {shards} shards are needed")]
@@ -138,11 +140,10 @@ pub enum LoadError {
     #[error("tensor {tensor:?} of {path} is {dtype}; only {LOADABLE} can be loaded: convert the checkpoint")]
     UnsupportedDtype { path: String, tensor: String, dtype: String },
     #[error(
-        "{path} does not fit: its weights take {needed}, and {available} of memory are free; {fits} \
-         a smaller model, or a machine or graphics device with more memory"
+        "{path} does not fit: {weight} alone takes {needed}, and all weights together may take {budget} of memory; give \
+         --weight-budget at least {needed}, or take a smaller model, or a machine with more memory"
     )]
-    /// `fits` is how many parameters that is, and what to do, up to the word before the smaller model.
-    DoesNotFit { path: String, needed: String, available: String, fits: String },
+    WeightBudget { path: String, weight: String, needed: String, budget: String },
     #[error("tensor {tensor:?} takes {bytes} bytes, the device's largest buffer is {max}; use --device cpu")]
     TooBig { tensor: String, bytes: u64, max: u64 },
 

@@ -77,6 +77,13 @@ fn measure() {
     let directory = large();
     let before = status("VmRSS:");
     let model = open(directory.path()).unwrap();
+    let opened = status("VmHWM:").saturating_sub(before);
+    assert!(opened < 20_000_000, "{opened} bytes before a weight is asked for");
+    for id in model.weights.ids() {
+        for piece in 0..model.weights.pieces(id) {
+            model.weights.piece(id, piece).unwrap();
+        }
+    }
     let grown = status("VmHWM:").saturating_sub(before);
     let weights = model.report.bytes;
     assert!(weights > 200_000_000);

@@ -50,11 +50,11 @@ fn fused_projections_are_split_by_columns() {
     let raw = tensors(&fixture("gpt2").join("model.safetensors"));
     let fused = widened(raw.iter().find(|raw| raw.name == "transformer.h.1.attn.c_attn.weight").unwrap());
     for (part, role) in [Role::W_Q, Role::W_K, Role::W_V].into_iter().enumerate() {
-        let weight = model.weights.get(WeightId::block(1, role)).unwrap();
-        let found = weight.whole().unwrap().read_f32().unwrap();
+        let weight = model.weights.value(WeightId::block(1, role)).unwrap();
+        let found = weight.read_f32().unwrap();
         let expected: Vec<f32> =
             (0..32).flat_map(|row| fused[row * 96 + part * 32..row * 96 + part * 32 + 32].to_vec()).collect();
-        assert_eq!((weight.shape(), found), (vec![32, 32], expected));
+        assert_eq!((weight.shape(), found), (&[32, 32][..], expected));
     }
 }
 
@@ -63,8 +63,8 @@ fn linear_weights_are_in_by_out() {
     let model = model("llama");
     let raw = tensors(&fixture("llama").join("model.safetensors"));
     let stored = widened(raw.iter().find(|raw| raw.name == "model.layers.0.mlp.down_proj.weight").unwrap());
-    let weight = model.weights.get(WeightId::block(0, Role::W_out)).unwrap();
-    let found = weight.whole().unwrap().read_f32().unwrap();
+    let weight = model.weights.value(WeightId::block(0, Role::W_out)).unwrap();
+    let found = weight.read_f32().unwrap();
     assert_eq!(weight.shape(), [64, 32]);
     assert!((0..64).all(|m| (0..32).all(|d| found[m * 32 + d] == stored[d * 64 + m])));
 }
@@ -98,6 +98,6 @@ fn unaligned_data_is_read() {
     shifted.extend(&bytes[8 + length as usize..]);
     fs::write(&path, shifted).unwrap();
     let id = WeightId::global(Role::W_pos);
-    let read = |model: &Model| model.weights.get(id).unwrap().whole().unwrap().read_f32().unwrap();
+    let read = |model: &Model| model.weights.value(id).unwrap().read_f32().unwrap();
     assert_eq!(read(&copy.load().unwrap()), read(&model("gpt2")));
 }

@@ -1,6 +1,6 @@
 //! Weights in the layout of the files, and back.
 
-use super::{FileTensor, Weight, Weights};
+use super::{FileTensor, Weights};
 use crate::model::families::Layout;
 use crate::model::role::WeightId;
 use crate::tensor::ops::Slice;
@@ -13,8 +13,7 @@ impl Weights {
         let Some(layout) = file.layout else { return Ok(None) };
         let mut parts = Vec::new();
         for id in &file.uses {
-            let Some(weight) = self.get(*id) else { return Ok(None) };
-            let value = weight.whole()?;
+            let Some(value) = self.whole(*id)? else { return Ok(None) };
             parts.push(if matches!(layout, Layout::OutIn | Layout::Stacked) { value.transpose() } else { value });
         }
         match parts.as_slice() {
@@ -34,6 +33,18 @@ impl Weights {
         }
     }
 
+    /// The bytes of a tensor as its file has them, where they are the tensor: floats of at most 32 bits, in the order
+    /// that its name promises, of which no weight is edited. `None` for others.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn as_stored(&self, file: &FileTensor) -> Result<Option<Vec<u8>>, TensorError> {
+        if file.uses.is_empty() || file.uses.iter().any(|id| self.overlay.has(*id)) {
+            return Ok(None);
+        }
+        self.loaded.as_stored(&file.name, &file.shape).map_err(|error| TensorError::weight(&file.name, error))
+    }
+
     /// The weights that a tensor in the layout of its file holds, in their own layouts: what [`Weights::as_in_file`]
     /// puts together.
     ///
@@ -42,7 +53,7 @@ impl Weights {
     pub fn parts_of(&self, file: &FileTensor, value: &Value) -> Result<Vec<(WeightId, Value)>, TensorError> {
         let empty = || TensorError::Empty { op: file.name.clone() };
         let layout = file.layout.ok_or_else(empty)?;
-        let shape_of = |id: &WeightId| self.loaded.get(id).map(Weight::shape).ok_or_else(empty);
+        let shape_of = |id: &WeightId| self.shape(*id).map(<[usize]>::to_vec).ok_or_else(empty);
         if let [only] = file.uses[..] {
             let shape = shape_of(&only)?;
             return Ok(vec![(

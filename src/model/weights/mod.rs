@@ -1,49 +1,27 @@
 //! The weights of a model by what they do, and the file's own view of them.
 //!
-//! What was loaded is never written to: an edit is a handle in an [`Overlay`] above it, so clones of [`Weights`] are
-//! cheap and a branch keeps its own.
+//! Shapes are known at once; the numbers are read when they are asked for, and kept within a budget. What was loaded is
+//! never written to: an edit is kept in an [`Overlay`] above it, so clones of [`Weights`] are cheap and a branch keeps
+//! its own.
 
+mod cache;
 mod layout;
+mod overlay;
+mod source;
+mod store;
 mod weight;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::families::Layout;
-use super::role::{Role, WeightId};
-use crate::tensor::{Device, Precision, TensorError, Value};
+use super::role::{Role, RoleKind, WeightId};
+use crate::tensor::{Device, Precision, Summary, TensorError, Value};
 
-pub use weight::{RowChunks, Weight};
-
-/// Edited weights: handles that take precedence over the loaded ones. Clone is cheap.
-#[derive(Clone, Debug, Default)]
-pub struct Overlay(Arc<HashMap<WeightId, Weight>>);
-
-impl Overlay {
-    pub fn get(&self, id: WeightId) -> Option<&Weight> {
-        self.0.get(&id)
-    }
-
-    pub fn set(&mut self, id: WeightId, weight: Weight) {
-        Arc::make_mut(&mut self.0).insert(id, weight);
-    }
-
-    /// Takes an edit away; whether there was one.
-    pub fn remove(&mut self, id: WeightId) -> bool {
-        self.0.contains_key(&id) && Arc::make_mut(&mut self.0).remove(&id).is_some()
-    }
-
-    /// Which weights are edited, in the order of the model.
-    pub fn ids(&self) -> Vec<WeightId> {
-        let mut ids: Vec<_> = self.0.keys().copied().collect();
-        ids.sort();
-        ids
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
+pub use cache::{Residency, WeightCache};
+pub use overlay::{Delta, Overlay};
+pub use source::{Holding, Source};
+pub use store::{Held, Piece, Store};
+pub use weight::{LARGE, StoredMatrix, Weight};
 
 /// A tensor of the checkpoint's files and what became of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,7 +53,7 @@ impl FileTensor {
 /// All weights of a model. Clone is cheap.
 #[derive(Clone, Debug)]
 pub struct Weights {
-    loaded: Arc<HashMap<WeightId, Weight>>,
+    loaded: Arc<Store>,
     overlay: Overlay,
     files: Arc<Vec<FileTensor>>,
     tied: bool,
@@ -83,33 +61,140 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Weights by their ids, with the file's own view. With `tied`, the unembedding is the token embedding. They are
-    /// held in `precision`, and so is what is computed with them.
-    pub fn new(
-        mut loaded: HashMap<WeightId, Weight>,
-        files: Vec<FileTensor>,
-        tied: bool,
-        precision: Precision,
-    ) -> Self {
-        if tied && let Some(embedding) = loaded.get(&WeightId::global(Role::W_E)).cloned() {
-            loaded.insert(WeightId::global(Role::W_U), embedding);
-        }
+    /// Weights in a store, with the file's own view. With `tied`, the unembedding is the token embedding.
+    pub fn new(loaded: Store, files: Vec<FileTensor>, tied: bool) -> Self {
+        let precision = loaded.holding().precision;
         Weights { loaded: Arc::new(loaded), overlay: Overlay::default(), files: Arc::new(files), tied, precision }
     }
 
-    /// A weight as it is now: edited if it is edited. Linear weights are `[in, out]`, `W_U` is `[V, d]`.
-    pub fn get(&self, id: WeightId) -> Option<&Weight> {
-        self.overlay.get(id).or_else(|| self.loaded.get(&id))
+    /// Weights that are given as values.
+    pub fn of_values(
+        values: impl IntoIterator<Item = (WeightId, Vec<Value>)>,
+        files: Vec<FileTensor>,
+        tied: bool,
+        device: &Device,
+    ) -> Self {
+        let held = |pieces: Vec<Value>| {
+            let mut shape = pieces[0].shape().to_vec();
+            shape[0] = pieces.iter().map(|piece| piece.shape()[0]).sum();
+            Held { shape, pieces: pieces.into_iter().map(Piece::Memory).collect() }
+        };
+        let weights = values.into_iter().map(|(id, pieces)| (id, held(pieces))).collect();
+        let holding = Holding { device: device.clone(), precision: Precision::F32 };
+        Weights::new(Store::new(Arc::default(), holding, weights, &WeightCache::unlimited()), files, tied)
     }
 
-    pub fn loaded(&self, id: WeightId) -> Option<&Weight> {
-        self.loaded.get(&id)
+    /// The weight that is in the files for one of the model: a tied unembedding is the token embedding.
+    fn stored(&self, id: WeightId) -> WeightId {
+        if self.tied && id.role == Role::W_U { WeightId::global(Role::W_E) } else { id }
     }
 
-    /// Every weight there is, in the order of the model.
+    fn held(&self, id: WeightId) -> Option<&Held> {
+        self.loaded.held(self.stored(id))
+    }
+
+    fn known(&self, id: WeightId) -> Result<&Held, TensorError> {
+        self.held(id).ok_or_else(|| TensorError::weight(id, "the model has no such weight"))
+    }
+
+    /// Whether there is such a weight. Reads nothing.
+    pub fn has(&self, id: WeightId) -> bool {
+        self.held(id).is_some()
+    }
+
+    /// The shape of a weight: linear weights are `[in, out]`, `W_U` is `[V, d]`. Reads nothing.
+    pub fn shape(&self, id: WeightId) -> Option<&[usize]> {
+        self.held(id).map(|held| &*held.shape)
+    }
+
+    /// Of how many pieces of rows a weight is: one, unless it is a large vocabulary matrix. Reads nothing.
+    pub fn pieces(&self, id: WeightId) -> usize {
+        self.held(id).map_or(0, |held| held.pieces.len())
+    }
+
+    /// A piece of a weight as it is now: edited if it is edited. It is read if it is not in memory.
+    ///
+    /// # Errors
+    /// If there is no such weight, it cannot be read, or the user interrupts.
+    pub fn piece(&self, id: WeightId, piece: usize) -> Result<Weight, TensorError> {
+        match self.overlay.get(id) {
+            Some(edited) => Ok(Weight::Dense(edited.piece(self, id, piece)?)),
+            None => {
+                self.known(id)?;
+                self.loaded.piece(self.stored(id), piece)
+            }
+        }
+    }
+
+    /// A weight of one piece as it is now, and a matrix of several as a joined value.
+    ///
+    /// # Errors
+    /// As [`piece`](Self::piece).
+    pub fn get(&self, id: WeightId) -> Result<Weight, TensorError> {
+        match self.known(id)?.pieces.len() {
+            1 => self.piece(id, 0),
+            _ => self.value(id).map(Weight::Dense),
+        }
+    }
+
+    /// A weight as it is now in one value, widened if it is stored in fewer bits; `None` if there is no such weight.
+    ///
+    /// # Errors
+    /// As [`piece`](Self::piece).
+    pub fn whole(&self, id: WeightId) -> Result<Option<Value>, TensorError> {
+        if !self.has(id) {
+            return Ok(None);
+        }
+        self.value(id).map(Some)
+    }
+
+    /// The same of a weight that must be there.
+    ///
+    /// # Errors
+    /// As [`piece`](Self::piece).
+    pub fn value(&self, id: WeightId) -> Result<Value, TensorError> {
+        self.known(id)?;
+        let pieces = (0..self.pieces(id)).map(|piece| Ok(self.piece(id, piece)?.value()));
+        let mut pieces: Vec<Value> = pieces.collect::<Result<_, TensorError>>()?;
+        if pieces.len() == 1 { Ok(pieces.remove(0)) } else { Value::concat(&pieces, 0) }
+    }
+
+    /// A weight as it was loaded, without edits.
+    ///
+    /// # Errors
+    /// As [`piece`](Self::piece).
+    pub fn as_loaded(&self, id: WeightId) -> Result<Value, TensorError> {
+        Weights { overlay: Overlay::default(), ..self.clone() }.value(id)
+    }
+
+    /// Statistics of all elements of a weight as it is now, piece by piece; `None` if there is no such weight.
+    ///
+    /// # Errors
+    /// As [`piece`](Self::piece).
+    pub fn summary(&self, id: WeightId) -> Result<Option<Summary>, TensorError> {
+        let part = |piece| self.piece(id, piece)?.value().summary();
+        let parts = (0..self.pieces(id)).map(part).collect::<Result<Vec<Summary>, _>>()?;
+        Ok((!parts.is_empty()).then(|| Summary::of_parts(&parts)))
+    }
+
+    /// Rows of a vocabulary matrix by their numbers, `[n, width]`, on the CPU: without reading the others.
+    ///
+    /// # Errors
+    /// As [`piece`](Self::piece), and if a number is that of no row.
+    pub fn rows(&self, id: WeightId, numbers: &[usize]) -> Result<Value, TensorError> {
+        let shape = [numbers.len(), self.known(id)?.shape[1]];
+        let data = self.loaded.rows(self.stored(id), numbers)?;
+        Ok(Value::from_f32(data, &shape, &Device::cpu()))
+    }
+
+    /// Every weight there is, in the order of the model. Reads nothing.
     pub fn ids(&self) -> Vec<WeightId> {
-        let mut ids: Vec<_> = self.loaded.keys().copied().collect();
-        ids.sort_by_key(|id| (id.role.place(), *id));
+        let mut ids = self.loaded.ids();
+        let unembed = WeightId::global(Role::W_U);
+        if self.tied && !ids.contains(&unembed) && self.has(unembed) {
+            ids.push(unembed);
+            ids.sort_by_key(|id| (id.role.place(), *id));
+        }
         ids
     }
 
@@ -118,13 +203,17 @@ impl Weights {
         self.tied
     }
 
-    /// What they are held in, and what is computed with them.
+    /// What values that are computed with them are held in.
     pub fn precision(&self) -> Precision {
         self.precision
     }
 
     pub fn overlay(&self) -> &Overlay {
         &self.overlay
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.loaded
     }
 
     /// The same weights where what is computed with them is held in another precision; the weights themselves stay.
@@ -137,18 +226,25 @@ impl Weights {
     /// # Errors
     /// If there is no such weight, or the value has another shape.
     pub fn replace(&mut self, id: WeightId, value: Value) -> Result<(), TensorError> {
-        let value = value.held_in(self.precision);
-        let weight = match self.loaded.get(&id) {
-            Some(loaded) if loaded.shape() == value.shape() => match loaded {
-                Weight::Dense(loaded) => Weight::Dense(value.laid_out_like(loaded)?.held_in(self.precision)),
-                Weight::Rows(chunks) => Weight::Rows(chunks.split(&value)),
-            },
-            loaded => {
-                let right = loaded.map_or("no such weight".into(), |loaded| format!("{:?}", loaded.shape()));
-                return Err(TensorError::Shapes { op: id.to_string(), left: format!("{:?}", value.shape()), right });
-            }
+        let held = self.fitting(id, &value)?;
+        let precision = self.loaded.holding().precision;
+        let value = match (held.pieces.len(), id.role.kind()) {
+            (1, RoleKind::Linear) => value.held_in(precision).by_columns()?.held_in(precision),
+            _ => value.held_in(precision),
         };
-        self.overlay.set(id, weight);
+        let pieces = split(held, &value);
+        self.overlay.set(id, pieces);
+        Ok(())
+    }
+
+    /// Edits a weight by what makes the edited one of the one before, whenever it is asked for. Nothing is computed
+    /// here.
+    ///
+    /// # Errors
+    /// If there is no such weight.
+    pub fn change(&mut self, id: WeightId, delta: Arc<dyn Delta>) -> Result<(), TensorError> {
+        self.known(id)?;
+        self.overlay.change(id, delta, self.loaded.cache());
         Ok(())
     }
 
@@ -157,46 +253,45 @@ impl Weights {
     /// # Panics
     /// If there is no such weight, or it has another shape.
     pub fn standing_in(&self, id: WeightId, value: &Value) -> Weights {
-        let loaded = self.loaded.get(&id).expect("a weight that is there");
-        assert_eq!(loaded.shape(), value.shape(), "{id}");
-        let weight = match loaded {
-            Weight::Dense(_) => Weight::Dense(value.clone()),
-            Weight::Rows(chunks) => Weight::Rows(chunks.split(value)),
-        };
+        let held = self.held(id).expect("a weight that is there");
+        assert_eq!(held.shape, value.shape(), "{id}");
         let mut weights = self.clone();
-        weights.overlay.set(id, weight);
+        weights.overlay.set(id, split(held, value));
         weights
+    }
+
+    fn fitting(&self, id: WeightId, value: &Value) -> Result<&Held, TensorError> {
+        match self.held(id) {
+            Some(held) if held.shape == value.shape() => Ok(held),
+            held => {
+                let right = held.map_or("no such weight".into(), |held| format!("{:?}", held.shape));
+                Err(TensorError::Shapes { op: id.to_string(), left: format!("{:?}", value.shape()), right })
+            }
+        }
     }
 
     /// The loaded weights with a vocabulary of `rows` tokens: what is beyond is left out, what is missing is zeros.
     /// Edits are not kept.
-    pub fn with_vocabulary(&self, rows: usize, device: &Device) -> Result<Weights, TensorError> {
-        let mut loaded = (*self.loaded).clone();
+    pub fn with_vocabulary(&self, rows: usize) -> Weights {
         let mut files = (*self.files).clone();
+        let holding = self.loaded.holding();
+        let mut changed = Vec::new();
         for role in [Role::W_E, Role::W_U] {
             let id = WeightId::global(role);
-            let Some(weight) = self.loaded.get(&id) else { continue };
-            if let (Role::W_U, true, Some(embedding)) = (role, self.tied, loaded.get(&WeightId::global(Role::W_E))) {
-                let embedding = embedding.clone();
-                loaded.insert(id, embedding);
-                continue;
-            }
-            let (whole, [had, width]) = (weight.whole()?, [weight.shape()[0], weight.shape()[1]]);
-            let whole = match rows.checked_sub(had).filter(|more| *more > 0) {
-                Some(more) => {
-                    let zeros =
-                        Value::from_f32(vec![0.0; more * width], &[more, width], device).held_in(self.precision);
-                    Value::concat(&[whole, zeros], 0)?
-                }
-                None => whole.rows(0..rows),
-            }; // [rows, width]
-            let each = RowChunks::rows_per_chunk(width, device.max_buffer_bytes());
-            let chunks = (0..rows).step_by(each.max(1)).map(|start| whole.rows(start..rows.min(start + each)));
-            loaded.insert(id, Weight::Rows(RowChunks::new(chunks.collect())));
+            let Some(held) = self.loaded.held(id) else { continue };
+            let width = held.shape[1];
+            let zeros = |more: usize| {
+                Value::from_f32(vec![0.0; more * width], &[more, width], &holding.device).held_in(holding.precision)
+            };
+            changed.push((id, held.with_rows(rows, zeros)));
             files.iter_mut().filter(|file| file.uses == [id]).for_each(|file| file.shape = vec![rows, width]);
         }
-        let (overlay, files) = (Overlay::default(), Arc::new(files));
-        Ok(Weights { loaded: Arc::new(loaded), overlay, files, ..*self })
+        Weights {
+            loaded: Arc::new(self.loaded.with(changed)),
+            overlay: Overlay::default(),
+            files: Arc::new(files),
+            ..*self
+        }
     }
 
     /// The tensors of the files, used or not.
@@ -218,17 +313,26 @@ impl Weights {
         self.files.iter().find(|file| file.uses.contains(&id))
     }
 
-    /// Bytes of device memory of what was loaded; shared handles count once.
-    pub fn loaded_bytes(&self) -> u64 {
-        let shared = |id: &WeightId| self.tied && id.role == Role::W_U;
-        self.loaded.iter().filter(|(id, _)| !shared(id)).map(|(_, weight)| weight.bytes()).sum()
+    /// What is held of them, and what is in memory.
+    pub fn residency(&self) -> Residency {
+        self.loaded.residency()
     }
+}
+
+/// A value in the pieces of rows of a weight.
+fn split(held: &Held, value: &Value) -> Vec<Value> {
+    let mut first = 0;
+    let rows = held.pieces.iter().map(|piece| {
+        let rows = first..first + piece.rows();
+        first = rows.end;
+        rows
+    });
+    if held.pieces.len() == 1 { vec![value.clone()] } else { rows.map(|rows| value.rows(rows)).collect() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tensor::Device;
 
     fn matrix(from: f32, rows: usize, width: usize) -> Value {
         let data = (0..rows * width).map(|i| from + i as f32).collect();
@@ -236,19 +340,23 @@ mod tests {
     }
 
     fn weights() -> Weights {
-        let embedding = RowChunks::new(vec![matrix(0.0, 2, 3), matrix(6.0, 1, 3)]);
+        let embedding = vec![matrix(0.0, 2, 3), matrix(6.0, 1, 3)];
         let id = WeightId::block(0, Role::W_Q);
-        let loaded = [(WeightId::global(Role::W_E), Weight::Rows(embedding)), (id, Weight::Dense(matrix(0.0, 3, 3)))];
-        Weights::new(loaded.into_iter().collect(), Vec::new(), true, Precision::F32)
+        let values = [(WeightId::global(Role::W_E), embedding), (id, vec![matrix(0.0, 3, 3)])];
+        Weights::of_values(values, Vec::new(), true, &Device::cpu())
+    }
+
+    fn elements(weights: &Weights, id: WeightId) -> Vec<f32> {
+        weights.whole(id).unwrap().unwrap().read_f32().unwrap()
     }
 
     #[test]
-    fn an_edit_stands_in_front_and_can_be_taken_away() {
+    fn an_edit_takes_precedence_and_can_be_taken_away() {
         let mut edited = weights();
         let id = WeightId::block(0, Role::W_Q);
         let before = edited.clone();
         edited.replace(id, matrix(100.0, 3, 3)).unwrap();
-        let first = |weights: &Weights| weights.get(id).unwrap().whole().unwrap().read_f32().unwrap()[0];
+        let first = |weights: &Weights| elements(weights, id)[0];
         assert_eq!((first(&before), first(&edited)), (0.0, 100.0));
         assert_eq!(edited.overlay().ids(), [id]);
         let mut overlay = edited.overlay().clone();
@@ -257,14 +365,45 @@ mod tests {
     }
 
     #[test]
+    fn changes_are_applied_in_their_order_when_the_weight_is_asked_for() {
+        struct Times(f32);
+        impl Delta for Times {
+            fn apply(&self, value: &Value) -> Result<Value, TensorError> {
+                let data = value.read_f32()?.into_iter().map(|x| x * self.0 + 1.0).collect();
+                Ok(Value::from_f32(data, value.shape(), &Device::cpu()))
+            }
+        }
+        let mut edited = weights();
+        for id in [WeightId::block(0, Role::W_Q), WeightId::global(Role::W_U)] {
+            edited.change(id, Arc::new(Times(2.0))).unwrap();
+            let once = edited.clone();
+            edited.change(id, Arc::new(Times(10.0))).unwrap();
+            assert_eq!((elements(&once, id)[3], elements(&edited, id)[3]), (7.0, 71.0));
+            assert_eq!(edited.as_loaded(id).unwrap().read_f32().unwrap()[3], 3.0);
+        }
+        assert_eq!(elements(&edited, WeightId::global(Role::W_E))[3], 3.0);
+    }
+
+    #[test]
     fn vocabulary_matrices_stay_split() {
         let mut weights = weights();
         let id = WeightId::global(Role::W_U);
         weights.replace(id, matrix(50.0, 3, 3)).unwrap();
-        let Some(Weight::Rows(chunks)) = weights.get(id) else { panic!() };
-        assert_eq!(chunks.chunks().iter().map(|chunk| chunk.shape()[0]).collect::<Vec<_>>(), [2, 1]);
-        assert_eq!(weights.get(id).unwrap().whole().unwrap().read_f32().unwrap()[8], 58.0);
-        assert_eq!(weights.get(WeightId::global(Role::W_E)).unwrap().whole().unwrap().read_f32().unwrap()[8], 8.0);
+        let rows = |piece| weights.piece(id, piece).unwrap().shape()[0];
+        assert_eq!((weights.pieces(id), rows(0), rows(1)), (2, 2, 1));
+        assert_eq!(elements(&weights, id)[8], 58.0);
+        assert_eq!(elements(&weights, WeightId::global(Role::W_E))[8], 8.0);
+    }
+
+    #[test]
+    fn another_vocabulary_leaves_rows_out_or_adds_zeros() {
+        let id = WeightId::global(Role::W_E);
+        let fewer = weights().with_vocabulary(2);
+        assert_eq!((fewer.shape(id), elements(&fewer, id).len()), (Some(&[2, 3][..]), 6));
+        let more = weights().with_vocabulary(5);
+        assert_eq!(elements(&more, id)[6..], [6.0, 7.0, 8.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+        assert_eq!(more.rows(id, &[4, 2]).unwrap().read_f32().unwrap(), [0.0, 0.0, 0.0, 6.0, 7.0, 8.0]);
+        assert_eq!(more.rows(id, &[5]).unwrap_err().to_string(), "index 5 is out of range: axis W_E has 0..4");
     }
 
     #[test]

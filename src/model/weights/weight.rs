@@ -1,79 +1,80 @@
-//! One weight, which may be split into several tensors.
+//! One weight as ops find it, or some rows of one.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use crate::tensor::{TensorError, Value};
+use rayon::prelude::*;
+
+use crate::model::checkpoint::{StoredType, decode, decode_range};
+use crate::tensor::{Device, Value};
+
+/// Elements of a matrix from which on it is kept as it is stored. Smaller ones are 32-bit floats.
+pub const LARGE: usize = 1 << 16;
+
+/// Elements that one task widens.
+const SHARE: usize = 1 << 16;
 
 #[derive(Clone, Debug)]
-#[allow(clippy::large_enum_variant, reason = "a model has hundreds of weights, and most are dense")]
+#[allow(clippy::large_enum_variant, reason = "one is made for a use, and gone after it")]
 pub enum Weight {
+    /// As values are held.
     Dense(Value),
-    /// A vocabulary matrix, possibly in several tensors.
-    Rows(RowChunks),
+    /// As the file has it: in memory of the CPU, widened where it is used.
+    Stored {
+        matrix: Arc<StoredMatrix>,
+        /// Whether the weight is the transpose of the matrix: a linear weight `[in, out]` is stored as `[out, in]`.
+        transposed: bool,
+    },
 }
 
 impl Weight {
     pub fn shape(&self) -> Vec<usize> {
         match self {
             Weight::Dense(value) => value.shape().to_vec(),
-            Weight::Rows(chunks) => vec![chunks.rows(), chunks.width()],
+            Weight::Stored { matrix, transposed: false } => vec![matrix.rows, matrix.width],
+            Weight::Stored { matrix, transposed: true } => vec![matrix.width, matrix.rows],
         }
     }
 
-    /// The tensor, where there is only one.
-    pub fn dense(&self) -> Option<&Value> {
+    /// As a value: a handle, or widened, exactly, and laid out as a dense weight is.
+    pub fn value(&self) -> Value {
         match self {
-            Weight::Dense(value) => Some(value),
-            Weight::Rows(chunks) if chunks.chunks().len() == 1 => chunks.chunks().first(),
-            Weight::Rows(_) => None,
+            Weight::Dense(value) => value.clone(),
+            Weight::Stored { matrix, transposed } => {
+                let value = matrix.widened();
+                if *transposed { value.transpose() } else { value }
+            }
         }
     }
 
-    /// The whole weight as one tensor: a handle, or a joined copy of the chunks.
-    pub fn whole(&self) -> Result<Value, TensorError> {
-        match self {
-            Weight::Dense(value) => Ok(value.clone()),
-            Weight::Rows(chunks) => match chunks.chunks() {
-                [only] => Ok(only.clone()),
-                many => Value::concat(many, 0),
-            },
-        }
-    }
-
+    /// The memory that it takes.
     pub fn bytes(&self) -> u64 {
         match self {
             Weight::Dense(value) => value.bytes(),
-            Weight::Rows(chunks) => chunks.chunks().iter().map(Value::bytes).sum(),
+            Weight::Stored { matrix, .. } => matrix.bytes.len() as u64,
         }
     }
 }
 
-/// A matrix `[rows, width]` split by rows so that each piece fits the device's largest buffer. One chunk on the CPU.
-#[derive(Clone, Debug)]
-pub struct RowChunks {
-    chunks: Arc<[Value]>,
+/// A matrix `[rows, width]` as it is stored in a file: its rows, which are whole blocks, one after another.
+#[derive(Debug)]
+pub struct StoredMatrix {
+    kind: StoredType,
     rows: usize,
     width: usize,
+    bytes: Vec<u8>,
 }
 
-impl RowChunks {
-    /// Joins chunks in order.
-    ///
+impl StoredMatrix {
     /// # Panics
-    /// If there are none, or they are not matrices of one width.
-    pub fn new(chunks: Vec<Value>) -> Self {
-        let width = match chunks.first().map(Value::shape) {
-            Some([_, width]) => *width,
-            other => panic!("row chunks must be matrices, found {other:?}"),
-        };
-        assert!(chunks.iter().all(|chunk| matches!(chunk.shape(), [_, w] if *w == width)), "chunks of one width");
-        let rows = chunks.iter().map(|chunk| chunk.shape()[0]).sum();
-        RowChunks { chunks: chunks.into(), rows, width }
+    /// If the bytes are not those of as many rows of whole blocks.
+    pub fn new(kind: StoredType, rows: usize, width: usize, bytes: Vec<u8>) -> StoredMatrix {
+        assert_eq!(row_bytes(kind, width).map(|row| row * rows), Some(bytes.len()), "{rows} rows of {width} {kind:?}");
+        StoredMatrix { kind, rows, width, bytes }
     }
 
-    /// The chunks, first rows first.
-    pub fn chunks(&self) -> &[Value] {
-        &self.chunks
+    pub fn kind(&self) -> StoredType {
+        self.kind
     }
 
     pub fn rows(&self) -> usize {
@@ -84,33 +85,29 @@ impl RowChunks {
         self.width
     }
 
-    /// Rows of a chunk that takes at most `max` bytes as 32-bit floats; at least one.
-    pub fn rows_per_chunk(width: usize, max: u64) -> usize {
-        let row = (width as u64 * 4).max(1);
-        usize::try_from((max / row).max(1)).unwrap_or(usize::MAX)
+    /// The bytes of all rows.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
-    /// The rows of `value` in chunks of the same heights as these.
-    pub(super) fn split(&self, value: &Value) -> RowChunks {
-        let mut start = 0;
-        let pieces = self.chunks.iter().map(|chunk| {
-            let end = start + chunk.shape()[0];
-            let piece = value.rows(start..end);
-            start = end;
-            piece
+    /// Some rows, one after another, widened.
+    pub fn decode_rows(&self, rows: Range<usize>, out: &mut [f32]) {
+        let length = self.bytes.len() / self.rows.max(1);
+        decode(self.kind, &self.bytes[rows.start * length..rows.end * length], out);
+    }
+
+    /// All of it as a value `[rows, width]` of 32-bit floats.
+    pub fn widened(&self) -> Value {
+        let mut out = vec![0.0; self.rows * self.width];
+        out.par_chunks_mut(SHARE).enumerate().for_each(|(i, out)| {
+            decode_range(self.kind, &self.bytes, i * SHARE, out);
         });
-        RowChunks::new(pieces.collect())
+        Value::from_f32(out, &[self.rows, self.width], &Device::cpu())
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn chunks_fit_the_largest_buffer() {
-        assert_eq!(RowChunks::rows_per_chunk(768, 128 << 20), 43690);
-        assert_eq!(RowChunks::rows_per_chunk(768, u64::MAX), (u64::MAX / 3072) as usize);
-        assert_eq!(RowChunks::rows_per_chunk(768, 10), 1);
-    }
+/// The bytes of a row of `width` elements; `None` if it is not whole blocks.
+pub fn row_bytes(kind: StoredType, width: usize) -> Option<usize> {
+    let (elements, bytes) = kind.block()?;
+    width.is_multiple_of(elements).then_some(width / elements * bytes)
 }

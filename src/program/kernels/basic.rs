@@ -3,14 +3,11 @@
 use burn::tensor::{Tensor, activation as act};
 
 use super::host;
+use crate::model::role::WeightId;
 use crate::model::spec::Act;
+use crate::model::weights::{Weight, Weights};
 use crate::program::Context;
-use crate::tensor::Value;
-
-/// Rows of the token table for each id, times a factor.
-pub fn scaled_embed(tokens: &Value, chunks: &[Value], factor: f64) -> Value {
-    scale(embed(tokens, chunks), factor)
-}
+use crate::tensor::{TensorError, Value};
 
 pub fn scale(x: Value, factor: f64) -> Value {
     if factor == 1.0 {
@@ -98,6 +95,16 @@ pub fn linear(x: &Value, weight: &Value, bias: Option<&Value>) -> Value {
     Value::float(out.reshape([rows, length, width])) // [B, T, m]
 }
 
+/// The same with a weight as it is held: one that is stored in fewer bits is widened in the product.
+pub fn weighted(x: &Value, weight: &Weight, bias: Option<&Value>) -> Value {
+    if let Weight::Stored { matrix, transposed: true } = weight
+        && let Some(out) = host::linear_stored(x, matrix, bias)
+    {
+        return out;
+    }
+    linear(x, &weight.value(), bias)
+}
+
 /// `x W + b` of one vector for each row, `[B, n]`.
 pub fn vector_linear(x: &Value, weight: &Value, bias: Option<&Value>) -> Value {
     Value::float(affine(x.tensor::<2>(), weight, bias)) // [B, m]
@@ -160,20 +167,25 @@ fn apply<const D: usize>(x: Tensor<D>, function: Act) -> Tensor<D> {
     }
 }
 
-/// Products with every row of the vocabulary matrix, chunk by chunk: `[B, T, d]` to `[B, T, V]`.
-pub fn unembed(x: &Value, chunks: &[Value], bias: Option<&Value>) -> Value {
-    if let Some(logits) = host::unembed(x, chunks, bias) {
+/// Products with every row of a vocabulary matrix, piece by piece: `[B, T, d]` to `[B, T, V]`.
+///
+/// # Errors
+/// If a piece cannot be read, or the user interrupts.
+pub fn unembed(x: &Value, weights: &Weights, id: WeightId, bias: Option<&Value>) -> Result<Value, TensorError> {
+    let pieces = (0..weights.pieces(id)).map(|piece| weights.piece(id, piece));
+    let vocab = weights.shape(id).map_or(0, |shape| shape[0]);
+    if let Some(logits) = host::unembed(x, vocab, pieces.clone(), bias) {
         return logits;
     }
     let [rows, length, width] = x.tensor::<3>().dims();
     let flat = x.tensor::<3>().reshape([rows * length, width]); // [B T, d]
-    let mut parts: Vec<Tensor<2>> =
-        chunks.iter().map(|chunk| flat.clone().matmul(chunk.tensor::<2>().transpose())).collect();
+    let product =
+        |piece: Result<Weight, TensorError>| Ok(flat.clone().matmul(piece?.value().tensor::<2>().transpose()));
+    let mut parts: Vec<Tensor<2>> = pieces.map(product).collect::<Result<_, TensorError>>()?;
     let logits = if parts.len() == 1 { parts.remove(0) } else { Tensor::cat(parts, 1) }; // [B T, V]
-    let vocab = logits.dims()[1];
     let logits = match bias {
         Some(bias) => logits + bias.tensor::<1>().reshape([1, vocab]),
         None => logits,
     };
-    Value::float(logits.reshape([rows, length, vocab])) // [B, T, V]
+    Ok(Value::float(logits.reshape([rows, length, vocab]))) // [B, T, V]
 }

@@ -5,6 +5,7 @@ use burn::tensor::{IndexingUpdateOp, Int, Tensor, activation};
 
 use super::{basic, host};
 use crate::model::spec::Act;
+use crate::model::weights::Weight;
 use crate::tensor::{TensorError, Value};
 
 /// The numbers of the largest router logits `[B, T, E]`, largest first: `[B, T, k]`. Of equals the first counts.
@@ -33,11 +34,19 @@ pub fn weights(router: &Value, chosen: &Value, normalize: bool) -> Value {
     Value::float(if normalize { picked.clone() / picked.sum_dim(2) } else { picked })
 }
 
+/// The projections of one expert.
+pub struct Gated {
+    pub gate: Weight,
+    pub up: Weight,
+    pub down: Weight,
+}
+
 pub struct Mixture<'a> {
-    /// Gate, up and down projection of one expert after the other.
-    pub experts: &'a [Value],
-    /// The same of the shared expert, and how much of it is added.
-    pub shared: Option<&'a [Value]>,
+    /// An expert by its number, which is read if it is not in memory: only those that are chosen are asked for.
+    pub experts: &'a dyn Fn(usize) -> Result<Gated, TensorError>,
+    pub count: usize,
+    /// The expert that every token uses, and how much of it is added, `[d, 1]`.
+    pub shared: Option<(Gated, Value)>,
     pub act: Act,
 }
 
@@ -49,27 +58,27 @@ pub fn mix(x: &Value, chosen: &Value, shares: &Value, mixture: &Mixture) -> Resu
     let flat = x.clone().reshaped(&[1, rows * length, width]);
     let shares = shares.clone().reshaped(&[rows * length * per_token]);
     let mut sum = Sum::new(&flat, &shares);
-    for (expert, weights) in mixture.experts.chunks_exact(3).enumerate() {
+    for expert in 0..mixture.count {
         let uses: Vec<usize> = (0..chosen.len()).filter(|&use_| chosen[use_] == expert as i64).collect();
         if !uses.is_empty() {
             let tokens: Vec<usize> = uses.iter().map(|use_| use_ / per_token).collect();
-            sum = sum.add(&flat, weights, mixture.act, &tokens, &shares, &uses);
+            sum = sum.add(&flat, &(mixture.experts)(expert)?, mixture.act, &tokens, &shares, &uses);
         }
     }
     let mut out = sum.finish();
-    if let Some(shared) = mixture.shared {
-        let all = gated(&flat, &shared[..3], mixture.act);
-        let share = activation::sigmoid(basic::linear(&flat, &shared[3], None).tensor::<3>()); // [1, B T, 1]
+    if let Some((shared, share)) = &mixture.shared {
+        let all = gated(&flat, shared, mixture.act);
+        let share = activation::sigmoid(basic::linear(&flat, share, None).tensor::<3>()); // [1, B T, 1]
         out = Value::float(out.tensor::<3>() + all.tensor::<3>() * share);
     }
     Ok(out.reshaped(&[rows, length, width]))
 }
 
 /// `down(act(gate(x)) * up(x))`.
-fn gated(x: &Value, weights: &[Value], act: Act) -> Value {
-    let gate = basic::linear(x, &weights[0], None);
-    let up = basic::linear(x, &weights[1], None);
-    basic::linear(&basic::gated(&gate, &up, act), &weights[2], None)
+fn gated(x: &Value, weights: &Gated, act: Act) -> Value {
+    let gate = basic::weighted(x, &weights.gate, None);
+    let up = basic::weighted(x, &weights.up, None);
+    basic::weighted(&basic::gated(&gate, &up, act), &weights.down, None)
 }
 
 /// A growing sum over experts, in host memory while everything is there.
@@ -88,7 +97,7 @@ impl Sum {
     }
 
     /// Adds what an expert makes of some tokens of `x`, times the shares at `uses`.
-    fn add(self, x: &Value, weights: &[Value], act: Act, tokens: &[usize], shares: &Value, uses: &[usize]) -> Sum {
+    fn add(self, x: &Value, weights: &Gated, act: Act, tokens: &[usize], shares: &Value, uses: &[usize]) -> Sum {
         let width = x.shape()[2];
         let index = |list: &[usize]| {
             Value::from_i64(list.iter().map(|&i| i as i64).collect(), &[list.len()], &x.device()).int_tensor::<1>()

@@ -11,7 +11,7 @@
 //! - [`Rms`] and [`relative_rms`], the root mean square of the distances as a part of that of the other side, decide in
 //!   `bisect`, `selftest` and `diagnose` on a bundled model's own text, and rank weights in `diff weights` and `info
 //!   weights -against`.
-//! - [`bits`] and [`changed_bits`], whether an element is the same number in every bit, decide in `check determinism`,
+//! - [`bits`], [`same_bits`] and [`changed_bits`], whether an element is the same number in every bit, decide in `check determinism`,
 //!   `check inert`, at watchpoints, and about whether an edit changed anything.
 //! - [`largest`] and [`Difference::max`], the largest distance, decide nowhere: they are shown next to the others.
 
@@ -20,6 +20,8 @@ mod tolerance;
 
 pub use elementwise::{Difference, difference, difference_by};
 pub use tolerance::{Element, MASKED, Rows, Tolerance, Verdict};
+
+use rayon::prelude::*;
 
 use super::{Kind, TensorError, Value};
 
@@ -82,10 +84,10 @@ impl Rms {
 }
 
 /// [`Rms::relative`] of all elements; where `b` is zero throughout, the root mean square of the distances itself.
-pub fn relative_rms(a: &[f64], b: &[f64]) -> f64 {
+pub fn relative_rms<T: Copy + Into<f64>>(a: &[T], b: &[T]) -> f64 {
     let mut rms = Rms::default();
     for (a, b) in a.iter().zip(b) {
-        rms.add(*a, *b);
+        rms.add((*a).into(), (*b).into());
     }
     rms.relative().unwrap_or_else(|| rms.absolute())
 }
@@ -98,6 +100,23 @@ pub fn bits(value: &Value) -> Result<Vec<u64>, TensorError> {
         Kind::Int => value.read_i64()?.into_iter().map(|x| x as u64).collect(),
         Kind::Bool => value.read_bool()?.into_iter().map(u64::from).collect(),
     })
+}
+
+/// Whether two values have the same shape and the same bits.
+///
+/// # Errors
+/// If one of them cannot be read.
+pub fn same_bits(a: &Value, b: &Value) -> Result<bool, TensorError> {
+    if a.shape() != b.shape() || a.kind() != b.kind() {
+        return Ok(false);
+    }
+    match (a.host_f32(), b.host_f32()) {
+        (Some(a), Some(b)) => {
+            let pairs = a.as_slice().par_iter().zip(b.as_slice()).with_min_len(1 << 14);
+            Ok(pairs.all(|(a, b)| a.to_bits() == b.to_bits()))
+        }
+        _ => Ok(bits(a)? == bits(b)?),
+    }
 }
 
 /// How many elements of two values of one shape differ in a bit.
@@ -144,7 +163,7 @@ mod tests {
         assert_eq!(relative_rms(&[0.0, NAN, INF, 2.0], &[-0.0, NAN, INF, 2.0]), 0.0);
         // What is not finite counts for the mean, but has no size.
         assert_eq!(relative_rms(&[NAN, 3.0], &[NAN, 2.0]), 0.5);
-        assert_eq!((relative_rms(&[], &[]), relative_rms(&[0.0], &[-0.0])), (0.0, 0.0));
+        assert_eq!((relative_rms::<f64>(&[], &[]), relative_rms(&[0.0], &[-0.0])), (0.0, 0.0));
         assert_eq!(relative_rms(&[1e-3, 0.0], &[0.0, 0.0]), (1e-6f64 / 2.0).sqrt());
         assert_eq!(largest(&[1.0, -4.0, 2.0], &[1.5, -1.0, 2.0]), 3.0);
         assert_eq!(largest(&[], &[]), 0.0);

@@ -20,7 +20,7 @@ pub struct Fault {
 
 /// A weight of a model, `[in, out]`, changed.
 fn weight(model: &mut Model, id: WeightId, change: impl Fn(&[f32], &[usize]) -> Vec<f32>) {
-    let whole = model.weights.get(id).unwrap_or_else(|| panic!("no {id}")).whole().unwrap();
+    let whole = model.weights.value(id).unwrap();
     let shape = whole.shape().to_vec();
     let changed = change(&whole.read_f32().unwrap(), &shape);
     model.weights.replace(id, Value::from_f32(changed, &shape, &Device::cpu())).unwrap();
@@ -47,7 +47,7 @@ fn rows(data: &[f32], shape: &[usize], order: impl Fn(usize) -> usize) -> Vec<f3
 }
 
 fn read_block(model: &Model, layer: usize, role: Role) -> Vec<f32> {
-    model.weights.get(WeightId::block(layer, role)).unwrap().whole().unwrap().read_f32().unwrap()
+    model.weights.value(WeightId::block(layer, role)).unwrap().read_f32().unwrap()
 }
 
 fn exchange(model: &mut Model, layer: usize, a: Role, b: Role) {
@@ -313,7 +313,7 @@ pub const FAULTS: &[Fault] = &[
         what: "tied head",
         families: &["llama", "mistral", "qwen3", "phi3"],
         make: |m, _| {
-            let table = m.weights.get(WeightId::global(W_E)).unwrap().whole().unwrap().read_f32().unwrap();
+            let table = m.weights.value(WeightId::global(W_E)).unwrap().read_f32().unwrap();
             weight(m, WeightId::global(W_U), |_, _| table.clone());
         },
         site: "logits",

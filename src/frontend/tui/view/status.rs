@@ -30,6 +30,9 @@ fn parts(state: &State, snapshot: &Snapshot) -> Vec<Part> {
         parts.push((1, "no run".to_string()));
         return parts;
     }
+    if !snapshot.weights.is_empty() {
+        parts.push((5, format!("weights {}", snapshot.weights)));
+    }
     parts.push((4, format!("run {}", snapshot.branch)));
     parts.push((3, format!("pass {}", snapshot.pass)));
     let place = match snapshot.ops.get(snapshot.cursor) {

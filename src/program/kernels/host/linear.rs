@@ -1,9 +1,10 @@
 //! Linear layers and the unembedding.
 
-use super::halves::{product_of_halves, worthwhile};
+use super::columns::{product_of_columns, worthwhile};
 use super::matmul::{Halves, Matrix, MatrixMut, product};
 use super::{filled, on_host, value};
-use crate::tensor::{HostF32, HostHeld, Value};
+use crate::model::weights::{StoredMatrix, Weight};
+use crate::tensor::{HostF32, HostHeld, TensorError, Value};
 
 /// `out = x W + b` with a weight `[n, m]` as it is laid out.
 fn times(out: MatrixMut, x: Matrix, weight: &HostHeld, shape: (usize, usize), bias: Option<&[f32]>) {
@@ -13,7 +14,7 @@ fn times(out: MatrixMut, x: Matrix, weight: &HostHeld, shape: (usize, usize), bi
             product(out, x, Matrix { data: view.data(), shape, strides: (down, across) }, 1.0, bias);
         }
         HostHeld::Half(halves) if down == 1 && across >= shape.0 && worthwhile(shape) => {
-            product_of_halves(out, x, Halves { data: halves.data(), shape, stride: across }, bias);
+            product_of_columns(out, x, &Halves { data: halves.data(), shape, stride: across }, bias);
         }
         HostHeld::Half(halves) => {
             let wide = halves.widened();
@@ -41,27 +42,59 @@ pub fn linear(x: &Value, weight: &Value, bias: Option<&Value>) -> Option<Value> 
     Some(value(out, &shape))
 }
 
+/// The same with the transpose `[m, n]` of the weight as it is stored.
+pub fn linear_stored(x: &Value, weight: &StoredMatrix, bias: Option<&Value>) -> Option<Value> {
+    let host = x.host_f32()?;
+    let (n, m) = (weight.width(), weight.rows());
+    let rows = x.count() / n.max(1);
+    let bias = on_host(bias)?;
+    let out = filled(rows * m, |out| {
+        let out = MatrixMut { data: out, shape: (rows, m), row_stride: m };
+        let x = Matrix { data: host.as_slice(), shape: (rows, n), strides: (n, 1) };
+        product_of_columns(out, x, weight, bias.as_ref().map(HostF32::as_slice));
+    });
+    let mut shape = x.shape().to_vec();
+    *shape.last_mut()? = m;
+    Some(value(out, &shape))
+}
+
 /// Products of `[B, T, d]` with the rows of matrices `[., d]`, one after the other: `[B, T, V]`.
-pub fn unembed(x: &Value, chunks: &[Value], bias: Option<&Value>) -> Option<Value> {
+///
+/// # Errors
+/// If a matrix cannot be read, or the user interrupts.
+pub fn unembed(
+    x: &Value,
+    vocab: usize,
+    pieces: impl Iterator<Item = Result<Weight, TensorError>>,
+    bias: Option<&Value>,
+) -> Option<Result<Value, TensorError>> {
     let host = x.host_f32()?;
     let [batch, length, d] = *x.shape() else { return None };
     let rows = batch * length;
-    let vocab = chunks.iter().map(|chunk| chunk.shape()[0]).sum();
     let bias = on_host(bias)?;
-    let matrices: Vec<_> = chunks.iter().map(|chunk| chunk.transpose().host_held()).collect::<Option<_>>()?;
-    let out = filled(rows * vocab, |out| {
-        let mut start = 0;
-        for (chunk, matrix) in chunks.iter().zip(&matrices) {
-            let n = chunk.shape()[0];
-            times(
-                MatrixMut { data: &mut out[start..], shape: (rows, n), row_stride: vocab },
-                Matrix { data: host.as_slice(), shape: (rows, d), strides: (d, 1) },
-                matrix,
-                (d, n),
-                bias.as_ref().map(|bias| &bias.as_slice()[start..start + n]),
-            );
-            start += n;
+    let mut out: Vec<f32> = Vec::with_capacity(rows * vocab);
+    let spare = &mut out.spare_capacity_mut()[..rows * vocab];
+    let mut start = 0;
+    for piece in pieces {
+        let piece = match piece {
+            Ok(piece) => piece,
+            Err(error) => return Some(Err(error)),
+        };
+        let n = piece.shape()[0];
+        let into = MatrixMut { data: &mut spare[start..], shape: (rows, n), row_stride: vocab };
+        let x = Matrix { data: host.as_slice(), shape: (rows, d), strides: (d, 1) };
+        let bias = bias.as_ref().map(|bias| &bias.as_slice()[start..start + n]);
+        match &piece {
+            Weight::Stored { matrix, .. } => product_of_columns(into, x, &**matrix, bias),
+            Weight::Dense(value) => times(into, x, &value.transpose().host_held()?, (d, n), bias),
         }
-    });
-    Some(value(out, &[batch, length, vocab]))
+        start += n;
+    }
+    assert_eq!(start, vocab, "rows of all pieces");
+    #[expect(unsafe_code, reason = "the products have written every number")]
+    // SAFETY: the capacity is there, and each product has written all rows of its columns, which together are all.
+    unsafe {
+        out.set_len(rows * vocab);
+    }
+    Some(Ok(value(out, &[batch, length, vocab])))
 }

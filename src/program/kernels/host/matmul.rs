@@ -12,12 +12,13 @@ use rayon::prelude::*;
 
 use super::tiles::{Piece, Transposed};
 use super::vector::row_times;
+use crate::model::weights;
 
 pub const COLUMNS: usize = 192;
 
 /// Numbers of a matrix with contiguous columns, as weights are kept, from which on few rows are multiplied in a way of
 /// their own.
-pub const LARGE: usize = 1 << 16;
+pub const LARGE: usize = weights::LARGE;
 
 /// Rows up to which such a matrix is multiplied in tiles.
 pub const TILED: usize = 256;

@@ -6,9 +6,9 @@
 
 mod activation;
 mod attention;
+mod columns;
 mod elementwise;
 mod experts;
-mod halves;
 mod linear;
 mod matmul;
 mod norm;
@@ -22,7 +22,7 @@ pub use activation::{activation, gated};
 pub use attention::{mix, pattern, scores};
 pub use elementwise::{add, bounded, capped, scale};
 pub use experts::{add_rows, top_experts};
-pub use linear::{linear, unembed};
+pub use linear::{linear, linear_stored, unembed};
 pub use norm::{centred_over, gain, layer_norm_scale, over, rms_scale};
 pub use rotation::rotate;
 pub use slope::{pull_activation, pull_gated};

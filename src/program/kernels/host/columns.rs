@@ -1,10 +1,11 @@
-//! Products with weights that are held in 16 bits.
+//! Products with weights that are held in fewer bits: in 16, or as a file stores them.
 //!
-//! Each task widens the columns that it works on: they are multiplied from the cache, and only halves are read from
+//! Each task widens the columns that it works on: they are multiplied from the cache, and only what is held is read from
 //! memory. Every element is the same sum as of a weight that was widened before.
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
@@ -12,6 +13,7 @@ use rayon::prelude::*;
 use super::matmul::{COLUMNS, Halves, LARGE, Matrix, MatrixMut, Output, TILED, columns_by_gemm};
 use super::tiles::{Piece, Transposed};
 use super::vector::columns_times;
+use crate::model::weights::StoredMatrix;
 
 /// Numbers that stay in the nearest cache between widening and multiplying them.
 const NEAR: usize = 1 << 12;
@@ -21,30 +23,51 @@ thread_local! {
     static WIDE: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
+/// A matrix whose columns are contiguous, and are widened when they are used.
+pub trait Columns: Sync {
+    /// Rows and columns.
+    fn shape(&self) -> (usize, usize);
+
+    /// Some columns, one after another, as 32-bit floats.
+    fn widen(&self, columns: Range<usize>, out: &mut [f32]);
+}
+
+impl Columns for Halves<'_> {
+    fn shape(&self) -> (usize, usize) {
+        self.shape
+    }
+
+    fn widen(&self, columns: Range<usize>, out: &mut [f32]) {
+        for (column, out) in columns.zip(out.chunks_exact_mut(self.shape.0.max(1))) {
+            self.data[column * self.stride..][..self.shape.0].convert_to_f32_slice(out);
+        }
+    }
+}
+
+/// Stored as rows, `[n, k]`, which are the columns of the weight.
+impl Columns for StoredMatrix {
+    fn shape(&self) -> (usize, usize) {
+        (self.width(), self.rows())
+    }
+
+    fn widen(&self, columns: Range<usize>, out: &mut [f32]) {
+        self.decode_rows(columns, out);
+    }
+}
+
 /// `out = a b`, plus a bias for each column. Every element of `out` is written.
 ///
 /// # Panics
 /// If the shapes do not fit, or a matrix is larger than its memory.
-pub fn product_of_halves(out: MatrixMut, a: Matrix, b: Halves, bias: Option<&[f32]>) {
-    let ((m, k), n, row_stride) = (a.shape, b.shape.1, out.row_stride);
+pub fn product_of_columns(out: MatrixMut, a: Matrix, b: &impl Columns, bias: Option<&[f32]>) {
+    let ((m, k), (rows, n), row_stride) = (a.shape, b.shape(), out.row_stride);
     if m == 0 || n == 0 {
         return;
     }
     let within = |len: usize, rows: usize, stride: usize, width: usize| (rows - 1) * stride + width <= len;
-    assert!(
-        b.shape.0 == k && out.shape == (m, n) && a.strides == (k, 1),
-        "a product of {:?} and {:?}",
-        a.shape,
-        b.shape
-    );
-    assert!(
-        a.data.len() >= m * k && within(b.data.len(), n, b.stride, k) && within(out.data.len(), m, row_stride, n),
-        "matrices beyond their memory"
-    );
-    assert!(
-        row_stride >= n && b.stride >= k && bias.is_none_or(|bias| bias.len() == n),
-        "rows overlap, or biases lack"
-    );
+    assert!(rows == k && out.shape == (m, n) && a.strides == (k, 1), "a product of {:?} and {:?}", a.shape, b.shape());
+    assert!(a.data.len() >= m * k && within(out.data.len(), m, row_stride, n), "matrices beyond their memory");
+    assert!(row_stride >= n && bias.is_none_or(|bias| bias.len() == n), "rows overlap, or biases lack");
     let into = Output::of(out.data);
     let x = (m > 1 && m <= TILED).then(|| Transposed::new(a));
     let block = if m == 1 { (NEAR / k.max(1)).clamp(1, COLUMNS) } else { COLUMNS };
@@ -54,9 +77,7 @@ pub fn product_of_halves(out: MatrixMut, a: Matrix, b: Halves, bias: Option<&[f3
         for first in (i * COLUMNS..end).step_by(block) {
             let width = block.min(end - first);
             wide.resize(width * k, 0.0);
-            for (j, wide) in wide.chunks_exact_mut(k.max(1)).enumerate() {
-                b.data[(first + j) * b.stride..][..k].convert_to_f32_slice(wide);
-            }
+            b.widen(first..first + width, &mut wide);
             let w = Matrix { data: &wide, shape: (k, width), strides: (1, k) };
             let bias = bias.map(|bias| &bias[first..first + width]);
             let part = into.shifted(first);
@@ -101,7 +122,7 @@ mod tests {
                 let (mut found, mut wanted) = (vec![MaybeUninit::new(7.0); m * n], vec![MaybeUninit::new(7.0); m * n]);
                 let left = Matrix { data: &a, shape: (m, k), strides: (k, 1) };
                 let right = Halves { data: &halves, shape: (k, n), stride: k + gap };
-                product_of_halves(MatrixMut { data: &mut found, shape: (m, n), row_stride: n }, left, right, bias);
+                product_of_columns(MatrixMut { data: &mut found, shape: (m, n), row_stride: n }, left, &right, bias);
                 let right = Matrix { data: &wide, shape: (k, n), strides: (1, k + gap) };
                 product(MatrixMut { data: &mut wanted, shape: (m, n), row_stride: n }, left, right, 1.0, bias);
                 for (found, wanted) in found.iter().zip(&wanted) {

@@ -1,0 +1,305 @@
+//! The weights of a checkpoint: known by their shapes at once, read when they are asked for, kept within a budget.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::cache::{Owner, Residency, WeightCache};
+use super::source::{Holding, Source};
+use super::weight::Weight;
+use crate::model::checkpoint::{Checkpoint, StoredType, TensorReader};
+use crate::model::error::LoadError;
+use crate::model::role::WeightId;
+use crate::tensor::{TensorError, Value, step};
+
+/// Bytes that the system is asked to read ahead.
+const AHEAD: u64 = 256 << 20;
+
+/// Weights by their ids: where each is, and those that are in memory.
+#[derive(Debug)]
+pub struct Store {
+    files: Arc<Checkpoint>,
+    holding: Holding,
+    weights: HashMap<WeightId, Held>,
+    /// Pieces in the order in which a model uses them.
+    order: Vec<(WeightId, usize)>,
+    owner: Owner,
+    /// Bytes of all pieces as they are held.
+    bytes: u64,
+    /// Tensors with numbers beyond what they are held in, of those read so far.
+    beyond: Mutex<BTreeSet<String>>,
+}
+
+/// A weight in pieces of rows; one piece for all but vocabulary matrices.
+#[derive(Clone, Debug)]
+pub struct Held {
+    pub shape: Vec<usize>,
+    pub pieces: Vec<Piece>,
+}
+
+#[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "most are of files")]
+pub enum Piece {
+    File(Source),
+    /// Given, not read: it stays in memory.
+    Memory(Value),
+}
+
+impl Piece {
+    pub(super) fn rows(&self) -> usize {
+        match self {
+            Piece::File(source) => source.shape[0],
+            Piece::Memory(value) => value.shape()[0],
+        }
+    }
+
+    fn cut(&self, rows: Range<usize>) -> Piece {
+        match self {
+            Piece::File(source) => Piece::File(source.cut(rows)),
+            Piece::Memory(value) => Piece::Memory(value.rows(rows)),
+        }
+    }
+}
+
+impl Held {
+    /// The same with `rows` rows: what is beyond is left out, what is missing is given by `more`.
+    pub fn with_rows(&self, rows: usize, more: impl FnOnce(usize) -> Value) -> Held {
+        let mut pieces = Vec::new();
+        let mut left = rows;
+        for piece in &self.pieces {
+            let taken = piece.rows().min(left);
+            if taken > 0 {
+                pieces.push(if taken == piece.rows() { piece.clone() } else { piece.cut(0..taken) });
+            }
+            left -= taken;
+        }
+        if left > 0 {
+            pieces.push(Piece::Memory(more(left)));
+        }
+        let mut shape = self.shape.clone();
+        shape[0] = rows;
+        Held { shape, pieces }
+    }
+}
+
+impl Store {
+    pub fn new(
+        files: Arc<Checkpoint>,
+        holding: Holding,
+        weights: HashMap<WeightId, Held>,
+        cache: &WeightCache,
+    ) -> Store {
+        let mut ids: Vec<WeightId> = weights.keys().copied().collect();
+        ids.sort_by_key(|id| (id.role.place(), *id));
+        let order =
+            ids.into_iter().flat_map(|id| (0..weights[&id].pieces.len()).map(move |piece| (id, piece))).collect();
+        let owner = cache.owner();
+        let mut store = Store { files, holding, weights, order, owner, bytes: 0, beyond: Mutex::default() };
+        store.bytes = store.sizes().map(|(_, bytes)| bytes).sum();
+        store
+    }
+
+    /// The same checkpoint with other pieces of some weights.
+    pub fn with(&self, changed: impl IntoIterator<Item = (WeightId, Held)>) -> Store {
+        let mut weights = self.weights.clone();
+        weights.extend(changed);
+        Store::new(self.files.clone(), self.holding.clone(), weights, self.owner.cache())
+    }
+
+    pub fn cache(&self) -> &WeightCache {
+        self.owner.cache()
+    }
+
+    pub fn holding(&self) -> &Holding {
+        &self.holding
+    }
+
+    pub fn held(&self, id: WeightId) -> Option<&Held> {
+        self.weights.get(&id)
+    }
+
+    /// Every weight, in the order of the model.
+    pub fn ids(&self) -> Vec<WeightId> {
+        let mut ids: Vec<WeightId> = self.order.iter().map(|(id, _)| *id).collect();
+        ids.dedup();
+        ids
+    }
+
+    /// A piece of a weight, read if it is not in memory.
+    ///
+    /// # Errors
+    /// If it cannot be read, the checkpoint has changed, or the user interrupts.
+    ///
+    /// # Panics
+    /// If there is no such piece.
+    pub fn piece(&self, id: WeightId, piece: usize) -> Result<Weight, TensorError> {
+        let source = match &self.weights[&id].pieces[piece] {
+            Piece::Memory(value) => return Ok(Weight::Dense(value.clone())),
+            Piece::File(source) => source,
+        };
+        let (key, cache) = (self.owner.key(id, piece), self.owner.cache());
+        if let Some(weight) = cache.get(key) {
+            return Ok(weight);
+        }
+        self.read_ahead(id, piece);
+        cache.make_room(source.bytes(&self.files, &self.holding));
+        let read = source.read(&self.files, &self.holding).map_err(|error| unreadable(id, error))?;
+        if read.beyond {
+            self.beyond.lock().unwrap_or_else(PoisonError::into_inner).insert(source.tensor.clone());
+        }
+        cache.put(key, &read.weight);
+        Ok(read.weight)
+    }
+
+    /// Asks the system for what follows a piece in the order of use.
+    fn read_ahead(&self, id: WeightId, piece: usize) {
+        let Some(at) = self.order.iter().position(|known| *known == (id, piece)) else { return };
+        let mut bytes = 0;
+        for &(id, piece) in &self.order[at + 1..] {
+            if let Piece::File(source) = &self.weights[&id].pieces[piece] {
+                bytes += source.bytes(&self.files, &self.holding);
+                if bytes > AHEAD {
+                    return;
+                }
+                if !self.owner.cache().contains(self.owner.key(id, piece)) {
+                    source.will_need(&self.files);
+                }
+            }
+        }
+    }
+
+    /// Rows of a matrix by their numbers, `[n, width]` in row-major order; those of pieces that are not in memory are
+    /// read alone.
+    ///
+    /// # Errors
+    /// As [`piece`](Self::piece); and if a number is that of no row.
+    pub fn rows(&self, id: WeightId, numbers: &[usize]) -> Result<Vec<f32>, TensorError> {
+        let held = &self.weights[&id];
+        let (rows, width) = (held.shape[0], held.shape[1]);
+        if let Some(&beyond) = numbers.iter().find(|number| **number >= rows) {
+            return Err(TensorError::Index { index: beyond as i64, axis: id.to_string(), len: rows });
+        }
+        let mut out = vec![0.0; numbers.len() * width];
+        let mut first = 0;
+        for (number, piece) in held.pieces.iter().enumerate() {
+            let here: Vec<usize> =
+                (0..numbers.len()).filter(|i| (first..first + piece.rows()).contains(&numbers[*i])).collect();
+            let local: Vec<usize> = here.iter().map(|i| numbers[*i] - first).collect();
+            first += piece.rows();
+            if local.is_empty() {
+                continue;
+            }
+            let found = match (piece, self.owner.cache().get(self.owner.key(id, number))) {
+                (Piece::Memory(value), _) => picked(&Weight::Dense(value.clone()), &local)?,
+                (_, Some(weight)) => picked(&weight, &local)?,
+                (Piece::File(source), None) => {
+                    let found = source.read_rows(&self.files, &local).map_err(|error| unreadable(id, error))?;
+                    // As they would be in memory.
+                    match source.rounds(&self.files, &self.holding) {
+                        true => Value::from_f32(found, &[local.len(), width], &self.holding.device)
+                            .held_in(self.holding.precision)
+                            .read_f32()?,
+                        false => found,
+                    }
+                }
+            };
+            for (i, row) in here.iter().zip(found.chunks_exact(width.max(1))) {
+                out[i * width..(i + 1) * width].copy_from_slice(row);
+            }
+        }
+        Ok(out)
+    }
+
+    /// The bytes of a tensor of `shape`, if it is stored as floats of at most 32 bits and in the order of its elements.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn as_stored(&self, name: &str, shape: &[usize]) -> Result<Option<Vec<u8>>, LoadError> {
+        let Some((file, entry)) = self.files.find(name) else { return Ok(None) };
+        let plain = matches!(entry.dtype, StoredType::F32 | StoredType::F16 | StoredType::BF16);
+        let as_it_is = TensorReader::has_stored_rows(entry) && TensorReader::in_order(entry) && !entry.flipped;
+        if !plain || !as_it_is || entry.shape != shape {
+            return Ok(None);
+        }
+        file.stored(entry)?.into_bytes().map(Some)
+    }
+
+    /// Reads every weight, and reports each: for devices that should have all before the first op, and for what is
+    /// rounded, so that what does not fit is known.
+    ///
+    /// # Errors
+    /// If one cannot be read, or the user interrupts.
+    pub fn fill(&self, which: impl Fn(&Source) -> bool) -> Result<(), LoadError> {
+        let sources: Vec<(WeightId, usize, &Source)> = self
+            .order
+            .iter()
+            .filter_map(|&(id, piece)| match &self.weights[&id].pieces[piece] {
+                Piece::File(source) if which(source) => Some((id, piece, source)),
+                _ => None,
+            })
+            .collect();
+        let size = |source: &Source| source.bytes(&self.files, &self.holding);
+        let (total, mut done) = (sources.iter().map(|(.., source)| size(source)).sum(), 0);
+        for (loaded, (id, piece, source)) in sources.iter().enumerate() {
+            let cancelled = |_| LoadError::Cancelled { loaded, tensors: sources.len() };
+            step(&format!("loading {}", source.tensor), done, total).map_err(cancelled)?;
+            self.piece(*id, *piece)?;
+            done += size(source);
+        }
+        // Nothing is left that could be interrupted.
+        _ = step("loading", done, total);
+        Ok(())
+    }
+
+    /// What is in files, in the order of the model.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        self.order.iter().filter_map(|(id, piece)| match &self.weights[id].pieces[*piece] {
+            Piece::File(source) => Some(source),
+            Piece::Memory(_) => None,
+        })
+    }
+
+    /// The tensors read so far that have numbers beyond what they are held in.
+    pub fn beyond(&self) -> Vec<String> {
+        self.beyond.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Bytes of each piece as it is held, with its weight.
+    pub fn sizes(&self) -> impl Iterator<Item = (WeightId, u64)> + '_ {
+        self.order.iter().map(|&(id, piece)| {
+            let bytes = match &self.weights[&id].pieces[piece] {
+                Piece::File(source) => source.bytes(&self.files, &self.holding),
+                Piece::Memory(value) => value.bytes(),
+            };
+            (id, bytes)
+        })
+    }
+
+    /// What is held of the weights.
+    pub fn residency(&self) -> Residency {
+        Residency { held: self.bytes, ..self.owner.cache().residency() }
+    }
+}
+
+fn picked(weight: &Weight, rows: &[usize]) -> Result<Vec<f32>, TensorError> {
+    match weight {
+        Weight::Stored { matrix, .. } => {
+            let mut out = vec![0.0; rows.len() * matrix.width()];
+            for (row, out) in rows.iter().zip(out.chunks_exact_mut(matrix.width().max(1))) {
+                matrix.decode_rows(*row..row + 1, out);
+            }
+            Ok(out)
+        }
+        Weight::Dense(value) => {
+            let parts = rows.iter().map(|&row| value.rows(row..row + 1).read_f32());
+            Ok(parts.collect::<Result<Vec<_>, _>>()?.concat())
+        }
+    }
+}
+
+fn unreadable(id: WeightId, error: LoadError) -> TensorError {
+    match error {
+        LoadError::Device(error) => error,
+        error => TensorError::weight(id, error),
+    }
+}
