@@ -44,6 +44,9 @@ impl Sampling {
     /// Chooses a token from logits; `text` is what comes before it, `row` and `step` say which of all choices this is.
     /// NaN is never chosen; if nothing can be, it is the first token.
     pub fn choose(&self, logits: &[f32], text: &[u32], row: usize, step: usize) -> u32 {
+        if self.temperature == 0.0 && self.repetition_penalty == 1.0 {
+            return best(logits) as u32;
+        }
         let mut scores: Vec<f64> = logits.iter().map(|&x| f64::from(x)).collect();
         self.penalise(&mut scores, text);
         if self.temperature == 0.0 {
@@ -115,11 +118,20 @@ fn normalise(chances: &mut [(usize, f64)]) {
 }
 
 /// Index of the first largest number.
-fn best(scores: &[f64]) -> usize {
+fn best<T: Copy + PartialOrd>(scores: &[T]) -> usize {
+    // Scores that are looked at together: only where one of them is larger are they looked at one by one.
+    const SOME: usize = 64;
+    let is_nan = |score: T| score.partial_cmp(&score).is_none();
     let mut best = 0;
-    for (id, score) in scores.iter().enumerate() {
-        if *score > scores[best] || scores[best].is_nan() {
-            best = id;
+    for (i, some) in scores.chunks(SOME).enumerate() {
+        let largest = scores[best];
+        if !is_nan(largest) && !some.iter().fold(false, |found, score| found | (*score > largest)) {
+            continue;
+        }
+        for (id, score) in some.iter().enumerate() {
+            if *score > scores[best] || is_nan(scores[best]) {
+                best = i * SOME + id;
+            }
         }
     }
     best

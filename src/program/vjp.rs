@@ -1,6 +1,5 @@
 //! Vector-Jacobian products, op by op.
 
-use super::interpreter::dense;
 use super::kernels::{basic, host};
 use super::{Context, Kernel, Op, execute};
 use crate::model::weights::Weights;
@@ -64,9 +63,8 @@ fn closed(
     weights: &Weights,
     seed: &Value,
 ) -> Result<Option<Vec<Option<Value>>>, TensorError> {
-    let back = |seed: &Value| -> Result<Value, TensorError> {
-        Ok(basic::linear(seed, &dense(weights, op.weights[0])?.transpose(), None))
-    };
+    let back =
+        |seed: &Value| -> Result<Value, TensorError> { Ok(basic::back_through(seed, &weights.get(op.weights[0])?)) };
     Ok(Some(match &op.kernel {
         Kernel::Linear { heads: None, clip: None } => vec![Some(back(seed)?)],
         Kernel::Linear { heads: Some(_), clip: None } => vec![Some(back(&basic::join_heads(seed))?)],
@@ -93,14 +91,14 @@ fn closed(
             let mut start = 0;
             let mut sum: Option<Value> = None;
             for piece in 0..weights.pieces(op.weights[0]) {
-                let chunk = weights.piece(op.weights[0], piece)?.value();
+                let chunk = weights.piece(op.weights[0], piece)?;
                 let end = start + chunk.shape()[0];
                 // A vocabulary in one piece needs no copy of its part.
                 let part = match end - start == seed.shape()[2] {
                     true => seed.clone(),
                     false => seed.slice(&[Slice::All, Slice::All, Slice::Range { start, end, step: 1 }])?,
                 };
-                let more = basic::linear(&part, &chunk, None);
+                let more = basic::times_rows(&part, &chunk);
                 sum = Some(match sum {
                     Some(sum) => sum.binary(BinaryOp::Add, &more)?,
                     None => more,

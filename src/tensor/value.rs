@@ -31,6 +31,8 @@ struct Parts {
     shape: Vec<usize>,
     axes: Vec<Axis>,
     kind: Kind,
+    /// The element type of the tensor: asking it costs a clone of its handle.
+    dtype: DType,
     /// Where each axis begins in the whole value it was cut from; `None` if that is not known.
     origin: Option<Vec<usize>>,
 }
@@ -72,22 +74,25 @@ impl Value {
     }
 
     pub fn float<const D: usize>(tensor: Tensor<D>) -> Value {
-        Value::made(tensor.dims().to_vec(), tensor.into_dispatch(), Kind::Float)
+        let (shape, dtype) = (tensor.dims().to_vec(), tensor.dtype());
+        Value::made(shape, tensor.into_dispatch(), Kind::Float, dtype)
     }
 
     pub fn int<const D: usize>(tensor: Tensor<D, Int>) -> Value {
-        Value::made(tensor.dims().to_vec(), tensor.into_dispatch(), Kind::Int)
+        let (shape, dtype) = (tensor.dims().to_vec(), tensor.dtype());
+        Value::made(shape, tensor.into_dispatch(), Kind::Int, dtype)
     }
 
     pub fn boolean<const D: usize>(tensor: Tensor<D, Bool>) -> Value {
-        Value::made(tensor.dims().to_vec(), tensor.into_dispatch(), Kind::Bool)
+        let (shape, dtype) = (tensor.dims().to_vec(), tensor.dtype());
+        Value::made(shape, tensor.into_dispatch(), Kind::Bool, dtype)
     }
 
-    fn made(shape: Vec<usize>, raw: DispatchTensor, kind: Kind) -> Value {
+    fn made(shape: Vec<usize>, raw: DispatchTensor, kind: Kind, dtype: DType) -> Value {
         // Callers refuse what is too large; in tests, this names the one that forgot.
         #[cfg(test)]
         super::device::limited::assert_held(&shape);
-        Value(Arc::new(Parts { raw, axes: vec![Axis::None; shape.len()], shape, kind, origin: None }))
+        Value(Arc::new(Parts { raw, axes: vec![Axis::None; shape.len()], shape, kind, dtype, origin: None }))
     }
 
     /// For changing axes and origin; clones of this value keep theirs.
@@ -134,7 +139,7 @@ impl Value {
     pub(crate) fn reshaped(self, shape: &[usize]) -> Value {
         debug_assert_eq!(self.count(), shape.iter().product::<usize>());
         let to = Shape::from(raw_shape(shape));
-        let Parts { raw, kind, .. } = Arc::unwrap_or_clone(self.0);
+        let Parts { raw, kind, dtype, .. } = Arc::unwrap_or_clone(self.0);
         // A reshape given as a `Shape` looks at run-time shapes only, so rank 1 stands for every rank here.
         let raw = match kind {
             Kind::Float => Tensor::<1>::from_dispatch(raw).reshape::<1, _>(to).into_dispatch(),
@@ -142,7 +147,7 @@ impl Value {
             Kind::Bool => Tensor::<1, Bool>::from_dispatch(raw).reshape::<1, _>(to).into_dispatch(),
         };
         let axes = vec![Axis::None; shape.len()];
-        Value(Arc::new(Parts { raw, shape: shape.to_vec(), axes, kind, origin: None }))
+        Value(Arc::new(Parts { raw, shape: shape.to_vec(), axes, kind, dtype, origin: None }))
     }
 
     // Looking at them without reading -------------------------------------------------------------------------------
@@ -176,11 +181,7 @@ impl Value {
     }
 
     fn dtype(&self) -> DType {
-        match self.kind() {
-            Kind::Float => Tensor::<1>::from_dispatch(self.0.raw.clone()).dtype(),
-            Kind::Int => Tensor::<1, Int>::from_dispatch(self.0.raw.clone()).dtype(),
-            Kind::Bool => Tensor::<1, Bool>::from_dispatch(self.0.raw.clone()).dtype(),
-        }
+        self.0.dtype
     }
 
     /// The element type as it is shown: whole numbers are `i64` whatever the device holds.
@@ -239,7 +240,8 @@ impl Value {
 
     /// The same shape and axes with a different float tensor of that shape.
     pub(super) fn replaced(&self, tensor: Tensor<1>) -> Value {
-        Value(Arc::new(Parts { raw: tensor.into_dispatch(), ..Parts::clone(&self.0) }))
+        let dtype = tensor.dtype();
+        Value(Arc::new(Parts { raw: tensor.into_dispatch(), dtype, ..Parts::clone(&self.0) }))
     }
 
     // Taking the tensor out: the value must have the rank and the kind ---------------------------------------------
@@ -275,12 +277,14 @@ impl Value {
 
     /// As floats: whole numbers and truth values (0 and 1) are converted on the device.
     pub fn to_float(&self) -> Value {
-        let raw = match self.kind() {
+        let tensor = match self.kind() {
             Kind::Float => return self.clone(),
-            Kind::Int => Tensor::<1, Int>::from_dispatch(self.0.raw.clone()).float().into_dispatch(),
-            Kind::Bool => Tensor::<1, Bool>::from_dispatch(self.0.raw.clone()).float().into_dispatch(),
+            Kind::Int => Tensor::<1, Int>::from_dispatch(self.0.raw.clone()).float(),
+            Kind::Bool => Tensor::<1, Bool>::from_dispatch(self.0.raw.clone()).float(),
         };
-        Value(Arc::new(Parts { raw, origin: None, kind: Kind::Float, ..Parts::clone(&self.0) }))
+        let dtype = tensor.dtype();
+        let raw = tensor.into_dispatch();
+        Value(Arc::new(Parts { raw, origin: None, kind: Kind::Float, dtype, ..Parts::clone(&self.0) }))
     }
 
     /// The value with leading axes of length 1 up to [`MAX_RANK`]: what operations on any rank work on.

@@ -6,7 +6,7 @@
 
 mod arrange;
 mod bytes;
-mod decode;
+pub mod decode;
 mod files;
 mod gguf;
 pub mod npy;

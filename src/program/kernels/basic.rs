@@ -105,6 +105,16 @@ pub fn weighted(x: &Value, weight: &Weight, bias: Option<&Value>) -> Value {
     linear(x, &weight.value(), bias)
 }
 
+/// The gradient at `x` of `x W`, of that at the product: `seed W^T`.
+pub fn back_through(seed: &Value, weight: &Weight) -> Value {
+    if let Weight::Stored { matrix, transposed: true } = weight
+        && let Some(out) = host::back_through_stored(seed, matrix)
+    {
+        return out;
+    }
+    linear(seed, &weight.value().transpose(), None)
+}
+
 /// `x W + b` of one vector for each row, `[B, n]`.
 pub fn vector_linear(x: &Value, weight: &Value, bias: Option<&Value>) -> Value {
     Value::float(affine(x.tensor::<2>(), weight, bias)) // [B, m]
@@ -165,6 +175,16 @@ fn apply<const D: usize>(x: Tensor<D>, function: Act) -> Tensor<D> {
         Act::Sigmoid => act::sigmoid(x),
         Act::Linear => x,
     }
+}
+
+/// The product with the rows of a vocabulary matrix as they are: `[B, T, V]` to `[B, T, d]`.
+pub fn times_rows(x: &Value, piece: &Weight) -> Value {
+    if let Weight::Stored { matrix, transposed: false } = piece
+        && let Some(out) = host::back_through_stored(x, matrix)
+    {
+        return out;
+    }
+    linear(x, &piece.value(), None)
 }
 
 /// Products with every row of a vocabulary matrix, piece by piece: `[B, T, d]` to `[B, T, V]`.

@@ -7,6 +7,8 @@ mod floats;
 mod k_quants;
 mod legacy;
 mod step;
+#[cfg(target_arch = "x86_64")]
+pub mod x86;
 
 use super::stored::StoredType;
 
@@ -20,6 +22,26 @@ pub const LARGEST_BLOCK: usize = 256;
 /// # Panics
 /// If the sizes disagree, or the type cannot be loaded.
 pub fn decode(kind: StoredType, bytes: &[u8], out: &mut [f32]) {
+    let (bytes, out) = after_units(kind, bytes, out);
+    if !(bytes.is_empty() && out.is_empty()) {
+        decode_one_by_one(kind, bytes, out);
+    }
+}
+
+/// Decodes what can be in vectors, and returns what is left.
+fn after_units<'a>(kind: StoredType, bytes: &'a [u8], out: &'a mut [f32]) -> (&'a [u8], &'a mut [f32]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let mut done = (0, 0);
+        x86::run(kind, x86::Widen { bytes, out, done: &mut done });
+        (&bytes[done.0..], &mut out[done.1..])
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    (bytes, out)
+}
+
+/// The same, element by element: on other processors, and of what is not a whole unit.
+fn decode_one_by_one(kind: StoredType, bytes: &[u8], out: &mut [f32]) {
     match kind {
         StoredType::F64 => floats::f64s(bytes, out),
         StoredType::F32 => floats::f32s(bytes, out),
@@ -85,41 +107,4 @@ fn half(block: &[u8], at: usize) -> f32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The numbers of `tools/fixtures/gguf/blocks.py`, which come from the `gguf` package.
-    #[test]
-    fn every_block_is_decoded_as_the_gguf_package_does_bit_for_bit() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/gguf/blocks.safetensors");
-        let bytes = std::fs::read(path).unwrap();
-        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-        use StoredType::*;
-        for kind in [F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, Q8_K] {
-            let blocks = file.tensor(&format!("{}.blocks", kind.name())).unwrap();
-            let values = file.tensor(&format!("{}.values", kind.name())).unwrap();
-            let expected: Vec<u32> =
-                values.data().chunks(4).map(|bytes| u32::from_le_bytes(bytes.try_into().unwrap())).collect();
-            let mut found = vec![0.0; expected.len()];
-            decode(kind, blocks.data(), &mut found);
-            for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
-                assert_eq!(found.to_bits(), *expected, "{kind:?} element {i}: {found} {}", f32::from_bits(*expected));
-            }
-        }
-    }
-
-    #[test]
-    fn a_range_is_the_same_as_a_part_of_the_whole() {
-        let bytes: Vec<u8> = (0..18 * 4).map(|i| (i * 37 % 251) as u8 & 0x3F).collect();
-        let mut all = vec![0.0; 128];
-        decode(StoredType::Q4_0, &bytes, &mut all);
-        for first in [0, 1, 31, 32, 40, 127] {
-            for len in [0, 1, 5, 32, 64, 88] {
-                let len = len.min(128 - first);
-                let mut part = vec![f32::NAN; len];
-                decode_range(StoredType::Q4_0, &bytes, first, &mut part);
-                assert_eq!(part, all[first..first + len], "{first} {len}");
-            }
-        }
-    }
-}
+mod tests;

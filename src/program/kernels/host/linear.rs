@@ -1,8 +1,11 @@
 //! Linear layers and the unembedding.
 
-use super::columns::{product_of_columns, worthwhile};
-use super::matmul::{Halves, Matrix, MatrixMut, product};
+use pulp::bytemuck::cast_slice;
+
+use super::matmul::{Matrix, MatrixMut, product};
+use super::stored::{StoredRows, product_of_stored, product_with_stored_rows};
 use super::{filled, on_host, value};
+use crate::model::checkpoint::StoredType;
 use crate::model::weights::{StoredMatrix, Weight};
 use crate::tensor::{HostF32, HostHeld, TensorError, Value};
 
@@ -13,8 +16,8 @@ fn times(out: MatrixMut, x: Matrix, weight: &HostHeld, shape: (usize, usize), bi
         HostHeld::Single(view) => {
             product(out, x, Matrix { data: view.data(), shape, strides: (down, across) }, 1.0, bias);
         }
-        HostHeld::Half(halves) if down == 1 && across >= shape.0 && worthwhile(shape) => {
-            product_of_columns(out, x, &Halves { data: halves.data(), shape, stride: across }, bias);
+        HostHeld::Half(halves) if down == 1 && across >= shape.0 => {
+            product_of_stored(out, x, halves_of(halves.data(), shape, across), bias);
         }
         HostHeld::Half(halves) => {
             let wide = halves.widened();
@@ -51,11 +54,39 @@ pub fn linear_stored(x: &Value, weight: &StoredMatrix, bias: Option<&Value>) -> 
     let out = filled(rows * m, |out| {
         let out = MatrixMut { data: out, shape: (rows, m), row_stride: m };
         let x = Matrix { data: host.as_slice(), shape: (rows, n), strides: (n, 1) };
-        product_of_columns(out, x, weight, bias.as_ref().map(HostF32::as_slice));
+        product_of_stored(out, x, weight.into(), bias.as_ref().map(HostF32::as_slice));
     });
     let mut shape = x.shape().to_vec();
     *shape.last_mut()? = m;
     Some(value(out, &shape))
+}
+
+/// What `x W` of [`linear_stored`] gives back for a gradient at its output, `[B, T, m]`: its product with the weight as
+/// it is stored, `[m, n]`.
+pub fn back_through_stored(seed: &Value, weight: &StoredMatrix) -> Option<Value> {
+    let host = seed.host_f32()?;
+    let (m, n) = (weight.rows(), weight.width());
+    let rows = seed.count() / m.max(1);
+    let out = filled(rows * n, |out| {
+        let out = MatrixMut { data: out, shape: (rows, n), row_stride: n };
+        let seed = Matrix { data: host.as_slice(), shape: (rows, m), strides: (m, 1) };
+        product_with_stored_rows(out, seed, weight.into());
+    });
+    let mut shape = seed.shape().to_vec();
+    *shape.last_mut()? = n;
+    Some(value(out, &shape))
+}
+
+impl<'a> From<&'a StoredMatrix> for StoredRows<'a> {
+    fn from(matrix: &'a StoredMatrix) -> StoredRows<'a> {
+        let (rows, width, bytes) = (matrix.rows(), matrix.width(), matrix.bytes());
+        StoredRows { kind: matrix.kind(), bytes, rows, width, stride: bytes.len() / rows.max(1) }
+    }
+}
+
+/// Columns of halves, `stride` apart.
+fn halves_of(data: &[half::f16], (k, n): (usize, usize), stride: usize) -> StoredRows<'_> {
+    StoredRows { kind: StoredType::F16, bytes: cast_slice(data), rows: n, width: k, stride: 2 * stride }
 }
 
 /// Products of `[B, T, d]` with the rows of matrices `[., d]`, one after the other: `[B, T, V]`.
@@ -85,7 +116,7 @@ pub fn unembed(
         let x = Matrix { data: host.as_slice(), shape: (rows, d), strides: (d, 1) };
         let bias = bias.as_ref().map(|bias| &bias.as_slice()[start..start + n]);
         match &piece {
-            Weight::Stored { matrix, .. } => product_of_columns(into, x, &**matrix, bias),
+            Weight::Stored { matrix, .. } => product_of_stored(into, x, (&**matrix).into(), bias),
             Weight::Dense(value) => times(into, x, &value.transpose().host_held()?, (d, n), bias),
         }
         start += n;

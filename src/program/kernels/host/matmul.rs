@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::tiles::{Piece, Transposed};
+use super::tiles::{Columns, Piece, Transposed};
 use super::vector::row_times;
 use crate::model::weights;
 
@@ -35,14 +35,6 @@ impl Matrix<'_> {
     fn fits(&self) -> bool {
         fits(self.data.len(), self.shape, self.strides)
     }
-}
-
-/// A matrix of halves whose columns are contiguous and `stride` apart.
-#[derive(Clone, Copy)]
-pub struct Halves<'a> {
-    pub data: &'a [half::f16],
-    pub shape: (usize, usize),
-    pub stride: usize,
 }
 
 /// A matrix to be written, rows `row_stride` apart. Its memory may hold anything before.
@@ -162,7 +154,7 @@ fn tiled(out: Output, stride: usize, a: Matrix, b: Matrix, factor: f32, bias: Op
     let x = &Transposed::new(a);
     (0..n.div_ceil(COLUMNS)).into_par_iter().for_each(|i| {
         let columns = i * COLUMNS..((i + 1) * COLUMNS).min(n);
-        Piece { x, w: b, out, stride, columns, factor, bias }.run();
+        Piece { x, w: Columns::Floats(b), out, stride, columns, factor, bias }.run();
     });
 }
 

@@ -6,7 +6,6 @@
 
 mod activation;
 mod attention;
-mod columns;
 mod elementwise;
 mod experts;
 mod linear;
@@ -15,6 +14,8 @@ mod norm;
 mod rotation;
 mod slope;
 mod special;
+mod stored;
+mod stored_row;
 mod tiles;
 mod vector;
 
@@ -22,7 +23,7 @@ pub use activation::{activation, gated};
 pub use attention::{mix, pattern, scores};
 pub use elementwise::{add, bounded, capped, scale};
 pub use experts::{add_rows, top_experts};
-pub use linear::{linear, linear_stored, unembed};
+pub use linear::{back_through_stored, linear, linear_stored, unembed};
 pub use norm::{centred_over, gain, layer_norm_scale, over, rms_scale};
 pub use rotation::rotate;
 pub use slope::{pull_activation, pull_gated};

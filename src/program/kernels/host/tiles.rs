@@ -15,7 +15,9 @@ use pulp::{Arch, Simd, WithSimd, bytemuck};
 
 use super::filled;
 use super::matmul::{Matrix, Output};
+use super::stored::StoredRows;
 use super::vector::prefetch;
+use crate::model::checkpoint::decode::{LARGEST_BLOCK, decode};
 
 const ROWS: usize = 6;
 
@@ -28,15 +30,34 @@ const STEPS: usize = 8;
 /// Numbers that memory is fetched in.
 const LINE: usize = 16;
 
+/// Terms for which a stored weight is widened at a time: whole blocks, and with those of the rows near enough.
+const CHUNK: usize = 4 * LARGEST_BLOCK;
+
 /// `out = factor * x w`, plus a bias, for some columns; rows of `out` are `stride` apart.
 pub struct Piece<'a> {
     pub x: &'a Transposed,
-    pub w: Matrix<'a>,
+    pub w: Columns<'a>,
     pub out: Output,
     pub stride: usize,
     pub columns: Range<usize>,
     pub factor: f32,
     pub bias: Option<&'a [f32]>,
+}
+
+/// A weight whose columns are contiguous.
+pub enum Columns<'a> {
+    Floats(Matrix<'a>),
+    Stored(StoredRows<'a>),
+}
+
+impl Columns<'_> {
+    /// Terms of a sum.
+    fn terms(&self) -> usize {
+        match self {
+            Columns::Floats(w) => w.shape.0,
+            Columns::Stored(w) => w.width,
+        }
+    }
 }
 
 /// The rows that are multiplied, side by side, in groups as wide as a tile: each group is `[k, rows]`.
@@ -124,7 +145,7 @@ impl WithSimd for Piece<'_> {
             let mut rest = data;
             for first in (0..self.x.rows).step_by(lanes * vectors) {
                 let rows = first..self.x.rows.min(first + lanes * vectors);
-                let (group, others) = rest.split_at(rows.len().div_ceil(lanes) * self.w.shape.0);
+                let (group, others) = rest.split_at(rows.len().div_ceil(lanes) * self.w.terms());
                 rest = others;
                 match rows.len().div_ceil(lanes) {
                     1 => self.group::<S, 1>(simd, group, rows, columns.clone()),
@@ -142,20 +163,11 @@ impl Piece<'_> {
     /// they are written.
     #[inline(always)]
     fn group<S: Simd, const V: usize>(&self, simd: S, x: &[S::f32s], rows: Range<usize>, columns: Range<usize>) {
-        let (k, n, stride) = (self.w.shape.0, self.w.shape.1, self.w.strides.1);
         let mut sums = [[simd.splat_f32s(0.0); V]; COLUMNS];
-        for some in even(columns.len(), columns.len().div_ceil(ROWS)) {
-            let (first, next) = (columns.start + some.start, columns.start + some.end);
-            let lines = k.div_ceil(LINE);
-            let ahead = Ahead {
-                at: self.w.data.as_ptr().wrapping_add(next * stride),
-                stride,
-                lines,
-                // What follows has been fetched when the first rows were multiplied.
-                count: if rows.start == 0 { some.len().min(n - next.min(n)) * lines } else { 0 },
-            };
-            let column = |i: usize| &self.w.data[(first + i) * stride..][..k];
-            multiply(simd, column, x, &mut sums[some], ahead);
+        match &self.w {
+            // What follows has been fetched when the first rows were multiplied.
+            Columns::Floats(w) => floats(simd, w, x, &mut sums, columns.clone(), rows.start == 0),
+            Columns::Stored(w) => stored(simd, w, x, &mut sums, columns.clone()),
         }
         let sums = bytemuck::cast_slice::<_, f32>(sums.as_flattened());
         let width = V * S::F32_LANES;
@@ -166,22 +178,76 @@ impl Piece<'_> {
     }
 }
 
+/// Sums of products with columns in 32 bits; those that follow may be fetched.
+#[inline(always)]
+fn floats<S: Simd, const V: usize>(
+    simd: S,
+    w: &Matrix,
+    x: &[S::f32s],
+    sums: &mut [[S::f32s; V]],
+    columns: Range<usize>,
+    fetch: bool,
+) {
+    let (k, n, stride) = (w.shape.0, w.shape.1, w.strides.1);
+    for some in even(columns.len(), columns.len().div_ceil(ROWS)) {
+        let (first, next) = (columns.start + some.start, columns.start + some.end);
+        let lines = k.div_ceil(LINE);
+        let ahead = Ahead {
+            at: w.data.as_ptr().wrapping_add(next * stride).cast(),
+            stride: stride * size_of::<f32>(),
+            lines,
+            count: if fetch { some.len().min(n - next.min(n)) * lines } else { 0 },
+        };
+        let column = |i: usize| &w.data[(first + i) * stride..][..k];
+        multiply(simd, column, x, &mut sums[some], ahead);
+    }
+}
+
+/// Sums of products with columns as they are stored. They are widened some terms at a time, and then multiplied from
+/// the cache.
+#[inline(always)]
+fn stored<S: Simd, const V: usize>(
+    simd: S,
+    w: &StoredRows,
+    x: &[S::f32s],
+    sums: &mut [[S::f32s; V]],
+    columns: Range<usize>,
+) {
+    let (elements, size) = w.kind.block().unwrap_or((1, 1));
+    let (bytes, lines) = (CHUNK / elements * size, (CHUNK / elements * size).div_ceil(LINE * size_of::<f32>()));
+    let mut wide = [0.0; ROWS * CHUNK];
+    for (i, x) in x.chunks(CHUNK * V).enumerate() {
+        let terms = x.len() / V;
+        for some in even(columns.len(), columns.len().div_ceil(ROWS)) {
+            for (j, wide) in some.clone().zip(wide.chunks_exact_mut(CHUNK)) {
+                let chunk = &w.row(columns.start + j)[i * bytes..];
+                decode(w.kind, &chunk[..terms / elements * size], &mut wide[..terms]);
+            }
+            let row = w.bytes.as_ptr().wrapping_add((columns.start + some.start) * w.stride);
+            let ahead =
+                Ahead { at: row.wrapping_add((i + 1) * bytes), stride: w.stride, lines, count: some.len() * lines };
+            let column = |i: usize| &wide[i * CHUNK..][..terms];
+            multiply(simd, column, x, &mut sums[some.clone()], ahead);
+        }
+    }
+}
+
 /// `0..n` in ranges that differ by one at most.
 #[inline(always)]
 fn even(n: usize, ranges: usize) -> impl Iterator<Item = Range<usize>> {
     (0..ranges).map(move |i| i * n / ranges..(i + 1) * n / ranges)
 }
 
-/// Memory that will be wanted: so many lines, in rows of `lines`, `stride` apart.
+/// Memory that will be wanted: so many lines, in rows of `lines`, `stride` bytes apart.
 #[derive(Clone, Copy)]
 struct Ahead {
-    at: *const f32,
+    at: *const u8,
     stride: usize,
     lines: usize,
     count: usize,
 }
 
-/// `sums = rows panel` for up to [`ROWS`] rows.
+/// `sums += rows panel` for up to [`ROWS`] rows.
 #[inline(always)]
 fn multiply<'a, S: Simd, const V: usize>(
     simd: S,
@@ -217,6 +283,9 @@ fn tile<S: Simd, const N: usize, const V: usize>(
     let k = panel.len() / V;
     let rows = rows.map(|row| &row[..k]);
     let mut totals = [[simd.splat_f32s(0.0); V]; N];
+    for (totals, sums) in totals.iter_mut().zip(&sums) {
+        *totals = **sums;
+    }
     let vectors = panel.as_chunks::<V>().0;
     // Evenly over the sum: memory answers only so many questions at a time.
     let (steps, rest) = vectors.as_chunks::<STEPS>();
@@ -224,7 +293,7 @@ fn tile<S: Simd, const N: usize, const V: usize>(
     let (mut line, mut start) = (0, ahead.at);
     for (i, vectors) in steps.iter().enumerate() {
         for _ in 0..lines {
-            prefetch(start.wrapping_add(line * LINE));
+            prefetch(start.wrapping_add(line * LINE * size_of::<f32>()).cast());
             line += 1;
             if line == ahead.lines {
                 (line, start) = (0, start.wrapping_add(ahead.stride));

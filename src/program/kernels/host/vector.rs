@@ -20,12 +20,17 @@ const AHEAD: usize = 2048;
 /// `out = factor * x b`, plus a bias.
 pub fn row_times(out: &mut [MaybeUninit<f32>], x: &[f32], b: Matrix, factor: f32, bias: Option<&[f32]>) {
     let stride = b.strides.1;
-    let columns = PIECE.max(x.len() * out.len() / TASKS) / x.len().max(1);
+    let columns = pieces(x.len(), out.len());
     out.par_chunks_mut(columns).enumerate().for_each(|(p, out)| {
         let start = p * columns;
         let bias = bias.map(|bias| &bias[start..]);
         columns_times(out, x, &b.data[start * stride..], stride, (factor, bias));
     });
+}
+
+/// Columns of a matrix `[k, n]` that one task takes.
+pub fn pieces(k: usize, n: usize) -> usize {
+    (PIECE.max(k * n / TASKS) / k.max(1)).max(1)
 }
 
 /// The same for columns that one task takes, `stride` apart.
@@ -64,8 +69,14 @@ impl WithSimd for Columns<'_> {
 
 #[inline(always)]
 fn dot<S: Simd>(simd: S, x: &[f32], column: &[f32]) -> f32 {
+    dot_from(simd, [simd.splat_f32s(0.0); 4], x, column)
+}
+
+/// The end of a product of a row and a column, whose vectors are added to four sums in turn: `sums` are those of what
+/// was before, a multiple of four vectors.
+#[inline(always)]
+pub fn dot_from<S: Simd>(simd: S, mut sums: [S::f32s; 4], x: &[f32], column: &[f32]) -> f32 {
     let ((a, rest_a), (b, rest_b)) = (S::as_simd_f32s(x), S::as_simd_f32s(column));
-    let mut sums = [simd.splat_f32s(0.0); 4];
     let ((a, last_a), (b, last_b)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
     for (a, b) in a.iter().zip(b) {
         for i in 0..4 {
@@ -82,7 +93,7 @@ fn dot<S: Simd>(simd: S, x: &[f32], column: &[f32]) -> f32 {
 
 /// Asks for the memory at an address. Processors look ahead by themselves only to the end of a page of 4 KiB.
 #[inline(always)]
-pub(super) fn prefetch(at: *const f32) {
+pub fn prefetch(at: *const f32) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
