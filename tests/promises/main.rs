@@ -43,6 +43,7 @@ mod manual;
 mod marks;
 mod missing;
 mod mistakes;
+mod narrow;
 mod nonsense;
 mod parity;
 mod poison;
