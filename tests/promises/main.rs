@@ -28,6 +28,7 @@ mod generation;
 mod golden;
 mod gradients;
 mod groups;
+mod hashes;
 mod hostile;
 mod hostile_files;
 mod hostile_tokenizers;
