@@ -142,7 +142,8 @@ fn show(
                 loaded = Some(cancel_on_interrupt(interrupt)?);
                 Input::Lines(&mut stdin)
             };
-            let plain = Plain { given: Given { loaded: loaded.as_deref(), ..given }, banner: !options.quiet };
+            let given = Given { loaded: loaded.as_deref(), ..given };
+            let plain = Plain { given, banner: !options.quiet, terminal: around.stdout_is_terminal };
             Ok(plain::run(engine, plain, input, &mut out, &mut err))
         }
     }

@@ -9,16 +9,33 @@ mod map;
 mod table;
 mod value;
 
-/// The lines of `answer`. With a `width`, tables are narrowed to it and tokens wrapped; other lines keep their
-/// length. Without one, nothing is cut.
+use table::Room;
+
+/// The lines of `answer`. With a `width`, tables are made to fit it: set more closely, their text cut, folded. Other
+/// lines keep their length. Without one, nothing is cut.
 pub fn lines(answer: &Answer, width: Option<usize>) -> Vec<String> {
+    lines_in(answer, width.map(|width| Room { width, cut: true, fold: true }))
+}
+
+/// The same for a terminal that wraps what is too long: no text is cut.
+pub fn uncut_lines(answer: &Answer, width: Option<usize>) -> Vec<String> {
+    lines_in(answer, width.map(|width| Room { width, cut: false, fold: true }))
+}
+
+/// The names of the columns and the rows of a table without a title, each on one line, whose text is cut where it is
+/// too wide.
+pub fn rows(table: &Table, width: usize) -> Vec<String> {
+    table::lines(table, Some(Room { width, cut: true, fold: false }))
+}
+
+fn lines_in(answer: &Answer, room: Option<Room>) -> Vec<String> {
     match answer {
         Answer::Text(text) => text.lines().map(visible_line).collect(),
         Answer::Value(view) => value::lines(view),
-        Answer::Table(table) => table::lines(table, width),
+        Answer::Table(table) => table::lines(table, room),
         Answer::Map(map) => map::lines(map),
-        Answer::Tokens(tokens) => token_lines(tokens, width),
-        Answer::Stop(stop) => stop_lines(stop, width),
+        Answer::Tokens(tokens) => token_lines(tokens, room),
+        Answer::Stop(stop) => stop_lines(stop, room),
         Answer::Error(error) => error.message.lines().map(visible_line).collect(),
     }
 }
@@ -53,7 +70,7 @@ pub fn quoted(text: &str) -> String {
 }
 
 /// A table of the tokens, one per line; columns without any content are left out.
-fn token_lines(tokens: &[TokenView], width: Option<usize>) -> Vec<String> {
+fn token_lines(tokens: &[TokenView], room: Option<Room>) -> Vec<String> {
     type Column = (&'static str, fn(&TokenView) -> Cell);
     let columns: [Column; 8] = [
         ("Row", |token| token.row.into()),
@@ -76,14 +93,14 @@ fn token_lines(tokens: &[TokenView], width: Option<usize>) -> Vec<String> {
     };
     let columns: Vec<Column> = columns.into_iter().filter(has_content).collect();
     let rows = tokens.iter().map(|token| columns.iter().map(|(_, cell)| cell(token)).collect::<Vec<_>>());
-    table::lines(&Table::new(columns.iter().map(|(name, _)| *name)).rows(rows), width)
+    table::lines(&Table::new(columns.iter().map(|(name, _)| *name)).rows(rows), room)
 }
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
 }
 
-fn stop_lines(stop: &StopView, width: Option<usize>) -> Vec<String> {
+fn stop_lines(stop: &StopView, room: Option<Room>) -> Vec<String> {
     let mut lines: Vec<String> = stop.lines.iter().map(|line| visible_line(line)).collect();
     if let Some(view) = &stop.value {
         let mut value = value::lines(view);
@@ -93,7 +110,7 @@ fn stop_lines(stop: &StopView, width: Option<usize>) -> Vec<String> {
         lines.append(&mut value);
     }
     for (number, expression, answer) in &stop.displays {
-        let mut shown = self::lines(answer, width).into_iter();
+        let mut shown = lines_in(answer, room).into_iter();
         let first = shown.next().unwrap_or_default();
         lines.push(format!("{number}: {} = {first}", visible(expression)));
         lines.extend(shown);

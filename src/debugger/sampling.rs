@@ -41,9 +41,9 @@ impl Sampling {
         }
     }
 
-    /// Chooses a token from logits; `text` is what comes before it, `row` and `step` say which of all choices this is.
-    /// NaN is never chosen; if nothing can be, it is the first token.
-    pub fn choose(&self, logits: &[f32], text: &[u32], row: usize, step: usize) -> u32 {
+    /// Chooses a token from logits; `text` is what comes before it and is read only where it matters, `row` and `step`
+    /// say which of all choices this is. NaN is never chosen; if nothing can be, it is the first token.
+    pub fn choose(&self, logits: &[f32], text: impl IntoIterator<Item = u32>, row: usize, step: usize) -> u32 {
         if self.temperature == 0.0 && self.repetition_penalty == 1.0 {
             return best(logits) as u32;
         }
@@ -67,11 +67,11 @@ impl Sampling {
         chances.last().map_or(0, |(id, _)| *id as u32)
     }
 
-    fn penalise(&self, scores: &mut [f64], text: &[u32]) {
+    fn penalise(&self, scores: &mut [f64], text: impl IntoIterator<Item = u32>) {
         if self.repetition_penalty == 1.0 {
             return;
         }
-        let mut seen = text.to_vec();
+        let mut seen: Vec<u32> = text.into_iter().collect();
         seen.sort_unstable();
         seen.dedup();
         for id in seen {
@@ -144,16 +144,16 @@ mod tests {
     const LOGITS: [f32; 6] = [1.0, 3.0, f32::NEG_INFINITY, 2.0, -1.0, 0.0];
 
     fn share(settings: &Sampling, id: u32) -> f64 {
-        let hits = (0..4000).filter(|&step| settings.choose(&LOGITS, &[], 0, step) == id).count();
+        let hits = (0..4000).filter(|&step| settings.choose(&LOGITS, [], 0, step) == id).count();
         hits as f64 / 4000.0
     }
 
     #[test]
     fn the_likeliest_token_is_the_first_of_the_largest() {
         let greedy = Sampling::default();
-        assert_eq!(greedy.choose(&LOGITS, &[], 0, 0), 1);
-        assert_eq!(greedy.choose(&[0.0, 5.0, 5.0], &[], 0, 0), 1);
-        assert_eq!(greedy.choose(&[f32::NAN, -5.0, f32::NAN, -4.0], &[], 0, 0), 3);
+        assert_eq!(greedy.choose(&LOGITS, [], 0, 0), 1);
+        assert_eq!(greedy.choose(&[0.0, 5.0, 5.0], [], 0, 0), 1);
+        assert_eq!(greedy.choose(&[f32::NAN, -5.0, f32::NAN, -4.0], [], 0, 0), 3);
     }
 
     /// The shares are those of the softmax, within four standard deviations of 4,000 draws (0.032).
@@ -174,7 +174,7 @@ mod tests {
     fn what_is_cut_off_is_never_drawn() {
         let settings = Sampling { temperature: 1.0, ..Sampling::default() };
         let drawn = |settings: &Sampling| {
-            let mut drawn: Vec<u32> = (0..4000).map(|step| settings.choose(&LOGITS, &[], 0, step)).collect();
+            let mut drawn: Vec<u32> = (0..4000).map(|step| settings.choose(&LOGITS, [], 0, step)).collect();
             drawn.sort_unstable();
             drawn.dedup();
             drawn
@@ -190,9 +190,9 @@ mod tests {
     #[test]
     fn repetition_lowers_both_signs() {
         let settings = Sampling { repetition_penalty: 4.0, ..Sampling::default() };
-        assert_eq!(settings.choose(&[3.0, 2.0], &[0, 0], 0, 0), 1);
-        assert_eq!(settings.choose(&[-1.0, -2.0], &[0], 0, 0), 1);
-        assert_eq!(settings.choose(&[3.0, 0.5], &[0, 7], 0, 0), 0);
+        assert_eq!(settings.choose(&[3.0, 2.0], [0, 0], 0, 0), 1);
+        assert_eq!(settings.choose(&[-1.0, -2.0], [0], 0, 0), 1);
+        assert_eq!(settings.choose(&[3.0, 0.5], [0, 7], 0, 0), 0);
     }
 
     #[test]
@@ -208,7 +208,7 @@ mod tests {
     fn a_choice_depends_on_seed_row_and_step_alone() {
         let settings = Sampling { temperature: 2.0, seed: 1, ..Sampling::default() };
         let text = |settings: &Sampling, row| -> Vec<u32> {
-            (0..40).map(|step| settings.choose(&LOGITS, &[], row, step)).collect()
+            (0..40).map(|step| settings.choose(&LOGITS, [], row, step)).collect()
         };
         assert_eq!(text(&settings, 0), text(&settings, 0));
         assert_ne!(text(&settings, 0), text(&settings, 1));

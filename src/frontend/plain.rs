@@ -25,10 +25,13 @@ use crate::engine::history::History;
 use crate::engine::messages::{Answered, Snapshot, Source};
 use crate::engine::script::Reader;
 use crate::engine::thread::Handle;
+use crate::term::capabilities::size;
 
 pub struct Plain<'a> {
     pub given: Given<'a>,
     pub banner: bool,
+    /// Whether the output is a terminal, whose width tables are made to fit.
+    pub terminal: bool,
 }
 
 pub enum Input<'a> {
@@ -52,7 +55,7 @@ pub fn run(handle: Handle, plain: Plain<'_>, input: Input<'_>, out: &mut dyn Wri
             }
         },
     };
-    let status = match (Session { client: &client, out, err }).run(&plain, lines.as_mut()) {
+    let status = match (Session { client: &client, out, err, terminal: plain.terminal }).run(&plain, lines.as_mut()) {
         Ok(status) => status,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
         Err(error) => {
@@ -93,6 +96,7 @@ struct Session<'a> {
     client: &'a RefCell<Client>,
     out: &'a mut dyn Write,
     err: &'a mut dyn Write,
+    terminal: bool,
 }
 
 impl Session<'_> {
@@ -129,7 +133,8 @@ impl Session<'_> {
                     }
                 }
                 Action::Script(file) => {
-                    let show = |answered: Answered| show(self.out, self.err, &answered);
+                    let width = self.width();
+                    let show = |answered: Answered| show(self.out, self.err, &answered, width);
                     let ended = self.client.borrow_mut().script(file, given.keep_going, show)?;
                     if ended.is_some() {
                         return Ok(ended);
@@ -165,8 +170,15 @@ impl Session<'_> {
         }
     }
 
+    /// Columns of the terminal, asked for each time: windows change.
+    fn width(&self) -> Option<usize> {
+        let (columns, _) = self.terminal.then(size)?.ok()?;
+        Some(columns.into()).filter(|columns| *columns > 0)
+    }
+
     /// Runs a command and shows its progress if `progress` is set.
     fn command(&mut self, line: &str, source: Source, progress: bool) -> io::Result<Option<Ended>> {
+        let width = self.width();
         let (out, err) = (&mut *self.out, RefCell::new((&mut *self.err, ProgressLine::new(progress))));
         let report = |what: &str, done: u64, total: u64| {
             let (err, line) = &mut *err.borrow_mut();
@@ -175,14 +187,14 @@ impl Session<'_> {
         let answered = |answered: Answered| {
             let (err, line) = &mut *err.borrow_mut();
             line.clear(*err)?;
-            show(out, *err, &answered)
+            show(out, *err, &answered, width)
         };
         self.client.borrow_mut().command(line, source, answered, report)
     }
 }
 
-fn show(out: &mut dyn Write, err: &mut dyn Write, answered: &Answered) -> io::Result<()> {
-    print::answer(out, answered)?;
+fn show(out: &mut dyn Write, err: &mut dyn Write, answered: &Answered, width: Option<usize>) -> io::Result<()> {
+    print::answer(out, answered, width)?;
     match &answered.answer {
         Answer::Error(error) => print::error(err, error, ""),
         _ => Ok(()),
@@ -278,7 +290,7 @@ mod tests {
     fn plain(actions: &[Action], banner: bool, input: &str) -> (i32, String, String) {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let mut input = io::Cursor::new(input.to_string());
-        let plain = Plain { given: Given { actions, ..Given::default() }, banner };
+        let plain = Plain { given: Given { actions, ..Given::default() }, banner, terminal: false };
         let status = run(engine(), plain, Input::Lines(&mut input), &mut out, &mut err);
         (status, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }

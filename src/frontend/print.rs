@@ -5,13 +5,14 @@ use std::io::{self, Write};
 use crate::answer::{Answer, ErrorView, json, text};
 use crate::engine::messages::Answered;
 
-/// Writes what a command printed, and its answer, as lines of text. Errors are left to [`error`].
-pub fn answer(out: &mut dyn Write, answered: &Answered) -> io::Result<()> {
+/// Writes what a command printed, and its answer, as lines of text; tables are made to fit a `width`. Errors are left to
+/// [`error`].
+pub fn answer(out: &mut dyn Write, answered: &Answered, width: Option<usize>) -> io::Result<()> {
     for line in &answered.printed {
         writeln!(out, "{}", text::visible_line(line))?;
     }
     if !matches!(answered.answer, Answer::Error(_)) {
-        for line in text::lines(&answered.answer, None) {
+        for line in text::uncut_lines(&answered.answer, width) {
             writeln!(out, "{line}")?;
         }
     }

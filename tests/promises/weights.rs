@@ -183,5 +183,8 @@ fn files_that_have_nothing_to_compare_are_refused() {
         "no model at \"nope.gguf\": no such file or directory; give a directory with config.json and model.safetensors, a \
          .safetensors, .gguf or .bin file, or the name of a model in the Hugging Face cache"
     );
-    assert_eq!(first_line(&mut bench, "info weights -against a -block 1"), "one of -against and -block at a time");
+    assert_eq!(
+        first_line(&mut bench, "info weights -against a -block 1"),
+        "one of -against, -block and -check at a time"
+    );
 }

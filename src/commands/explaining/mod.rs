@@ -281,7 +281,7 @@ pub const COMMANDS: &[Command] = &[
         about: "what every attention head attends to: the previous token, the first one, copies, and how sharply; \
                which heads do the same",
         help: "SCORE: previous, next, first, duplicate, induction, self, separators, entropy, largest, distance, \
-               output. Shares are of all attention of the head on this text; output is its share of what the heads \
+               output, or the beginning of one. Shares are of all attention of the head on this text; output is its share of what the heads \
                of its block write. A sink is a head that attends mostly to the first token: that is common, and not \
                a fault. FILE has one text in each line, and scores are means over them. -redundant lists the pairs \
                of heads with the nearest patterns (Jensen-Shannon), and whether they write in the same direction \

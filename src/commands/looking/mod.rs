@@ -2,6 +2,7 @@
 
 use crate::commands::state::{CHANGING, Command, Journalled, LOOKING, PLAIN, Repeats, Takes, subject};
 
+mod check;
 mod data;
 mod examine;
 mod session;
@@ -130,7 +131,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "info",
         short: &["i"],
-        usage: "info WHAT\ninfo trace [N...]\ninfo weights [PATTERN...] [-against FILE | -block N]",
+        usage: "info WHAT\ninfo trace [N...]\ninfo weights [PATTERN...] [-against FILE | -block N | -check]",
         about: "report the session: breakpoints, model, tokens and more",
         help: "Weights are those of the files: name, role, shape, how they are stored, and the range of what was loaded; PATTERN is a name or a role, and * and ** stand for any part of one.",
         options: WEIGHTS,
@@ -160,6 +161,7 @@ const WEIGHTS: &[(&str, &str)] = &[
         "how far the weights are from the same ones in another file, such as quantised ones from full precision",
     ),
     ("-block N", "the bytes of one stored block, and the numbers that they become"),
+    ("-check", "whether the files are as the hub gave them, by their hashes; an error if one is not"),
 ];
 
 pub const SUBJECTS: &[Command] = &[
@@ -176,7 +178,7 @@ pub const SUBJECTS: &[Command] = &[
     subject("tokens", "info tokens", "tokens of the focused row, and what is unusual about them", tokens::info),
     Command {
         name: "weights",
-        usage: "info weights [PATTERN...] [-against FILE | -block N]",
+        usage: "info weights [PATTERN...] [-against FILE | -block N | -check]",
         about: "weights of the files: name, role, shape, type and range",
         options: WEIGHTS,
         run: weights::info,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::check;
 use crate::answer::{Answer, Cell, Cells, Table, numbers};
 use crate::commands::frame::Done;
 use crate::commands::state::{Call, Console, by};
@@ -14,7 +15,7 @@ use crate::model::checkpoint::step;
 use crate::model::compare::{Comparison, Twin};
 use crate::tensor::{self, Summary};
 
-const USAGE: &str = "info weights [PATTERN...] [-against FILE | -block N]";
+const USAGE: &str = "info weights [PATTERN...] [-against FILE | -block N | -check]";
 
 /// Bytes of a stored block in one line.
 const BYTES_IN_LINE: usize = 16;
@@ -29,10 +30,13 @@ pub fn info(console: &mut Console, call: Call<'_>) -> Done {
                 only.value.clone().unwrap_or_else(|| Word { text: String::new(), quoted: false, span: only.span });
             match only.name {
                 "-against" => against(console, &chosen, &value),
+                "-check" => check::report(console, &chosen),
                 _ => block(console, &chosen, &value, &patterns),
             }
         }
-        [_, second, ..] => Err(LangError::new("one of -against and -block at a time", second.span).help(USAGE).into()),
+        [_, second, ..] => {
+            Err(LangError::new("one of -against, -block and -check at a time", second.span).help(USAGE).into())
+        }
     }
 }
 

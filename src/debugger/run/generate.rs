@@ -118,9 +118,8 @@ impl Next<'_> {
             // A row of an earlier pass that is padded on the right has its last real token before the padding.
             let at = row.mask[span.clone()].iter().rposition(|real| *real).unwrap_or(0);
             let scores = logits.slice(&[Slice::At(number), Slice::At(at)])?.read_f32()?;
-            let text: Vec<u32> =
-                row.ids[..span.end].iter().zip(&row.mask).filter(|(_, real)| **real).map(|(id, _)| *id).collect();
-            tokens.push(Some(sampling.choose(&scores, &text, number, last)));
+            let text = row.ids[..span.end].iter().zip(&row.mask).filter(|(_, real)| **real).map(|(id, _)| *id);
+            tokens.push(Some(sampling.choose(&scores, text, number, last)));
         }
         Ok(tokens)
     }

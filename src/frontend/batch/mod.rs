@@ -133,7 +133,7 @@ impl Run<'_> {
         if self.json && !silent {
             print::object(self.out, answered)?;
         } else if !self.json {
-            print::answer(self.out, answered)?;
+            print::answer(self.out, answered, None)?;
         }
         if let Some(error) = error {
             if !summary {

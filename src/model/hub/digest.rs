@@ -1,6 +1,8 @@
 //! Whether what arrived is what was announced.
 
 use std::fmt::Write;
+use std::fs::File;
+use std::io::{self, Read};
 
 use sha1::Sha1;
 use sha2::digest::DynDigest;
@@ -14,6 +16,9 @@ pub enum Expected {
     Git(String),
     Nothing,
 }
+
+/// Bytes that are read at once of a file.
+const PIECE: usize = 1 << 20;
 
 /// A hash under way; none if none is expected.
 pub struct Digest(Option<Box<dyn DynDigest>>);
@@ -41,14 +46,19 @@ impl Expected {
 
     /// Compares; the error is what was found and what was expected.
     pub fn check(&self, digest: Digest) -> Result<(), (String, String)> {
-        let (name, expected) = match self {
-            Expected::Sha256(expected) => ("SHA-256", expected),
-            Expected::Git(expected) => ("Git hash", expected),
-            Expected::Nothing => return Ok(()),
-        };
+        let Some((name, expected)) = self.known() else { return Ok(()) };
         match digest.0.map(|digest| hex(&digest.finalize())) {
-            Some(found) if found != *expected => Err((format!("its {name} is {found}"), expected.clone())),
+            Some(found) if found != expected => Err((format!("its {name} is {found}"), expected.to_owned())),
             _ => Ok(()),
+        }
+    }
+
+    /// The kind of hash, and the hash.
+    pub fn known(&self) -> Option<(&'static str, &str)> {
+        match self {
+            Expected::Sha256(expected) => Some(("SHA-256", expected)),
+            Expected::Git(expected) => Some(("Git hash", expected)),
+            Expected::Nothing => None,
         }
     }
 }
@@ -57,6 +67,24 @@ impl Digest {
     pub fn update(&mut self, bytes: &[u8]) {
         if let Some(digest) = &mut self.0 {
             digest.update(bytes);
+        }
+    }
+
+    /// Takes what a file has from here on; `progress` is told how many bytes each time.
+    pub fn read<E>(
+        &mut self,
+        file: &mut File,
+        unreadable: impl Fn(io::Error) -> E,
+        mut progress: impl FnMut(usize) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut buffer = vec![0; PIECE];
+        loop {
+            let n = file.read(&mut buffer).map_err(&unreadable)?;
+            if n == 0 {
+                return Ok(());
+            }
+            self.update(&buffer[..n]);
+            progress(n)?;
         }
     }
 }

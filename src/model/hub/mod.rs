@@ -14,6 +14,7 @@ mod name;
 mod remote;
 mod settings;
 mod transfer;
+pub mod verify;
 
 pub use error::HubError;
 pub use fetch::fetch;

@@ -5,7 +5,7 @@
 //! the next.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -28,9 +28,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// How long another program may hold a file without getting on.
 const OTHERS_PATIENCE: Duration = Duration::from_secs(30);
-
-/// Bytes that are read at once of what is there already.
-const PIECE: usize = 1 << 20;
 
 pub struct Wanted<'a> {
     pub file: &'a str,
@@ -232,19 +229,17 @@ impl Sink {
         if there > 0 {
             meter.verb("verifying");
         }
-        let mut buffer = vec![0; PIECE];
-        loop {
-            let n = sink.file.read(&mut buffer).map_err(&wrong)?;
-            if n == 0 {
-                return Ok(sink);
-            }
-            sink.digest.update(&buffer[..n]);
-            sink.done += n as u64;
-            meter.at(sink.done);
-            if !meter.go_on() {
-                return Err(Failure::Cancelled);
-            }
-        }
+        let Sink { file, digest, done, .. } = &mut sink;
+        digest.read(
+            file,
+            |error| wrong(error).into(),
+            |bytes| {
+                *done += bytes as u64;
+                meter.at(*done);
+                if meter.go_on() { Ok(()) } else { Err(Failure::Cancelled) }
+            },
+        )?;
+        Ok(sink)
     }
 
     fn restart(&mut self, file: &str) -> Result<(), Failure> {

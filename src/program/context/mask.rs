@@ -33,7 +33,8 @@ pub struct BlindPattern {
 }
 
 /// The masks of all layers: keys after the query in a causal model, keys out of reach, and keys that are padding, for
-/// the queries of `span` and all keys up to its end. Without those that mask nothing.
+/// the queries of `span` and all keys up to its end. Without those that mask nothing. Positions are those of all keys if
+/// a layer has a reach, and not used if none has.
 pub fn masks(
     spec: &ModelSpec,
     input: &Input,

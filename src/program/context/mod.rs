@@ -86,22 +86,29 @@ impl Context {
             let first = |row: &Row| numbers_of(row, skip).position(|number| number > 0.0).unwrap_or(0);
             Pooled { mask: tensor(mask), numbers: tensor(numbers), first: columns(&first) }
         };
-        let positions: Vec<Vec<usize>> = input.rows.iter().map(|row| positions(spec, row)).collect();
+        // Positions of earlier columns count only where distances to them do: what a token costs must not grow with the
+        // text before it.
+        let distances = matches!(spec.positions, Positions::Alibi(_)) || spec.layers.iter().any(|l| l.reach.is_some());
+        let first = if distances { 0 } else { span.start };
+        let positions: Vec<Vec<usize>> = input.rows.iter().map(|row| positions(spec, row, first..span.end)).collect();
+        let of_span = |positions: &[Vec<usize>]| -> Vec<Vec<usize>> {
+            positions.iter().map(|row| row[span.start - first..].to_vec()).collect()
+        };
         let last = match spec.positions {
             Positions::Learned { rows, .. } => rows.saturating_sub(1) as i64,
             _ => i64::MAX,
         };
         let row_of_table = |row: i64| if by == 0 { row } else { (row + by).clamp(0, last) };
-        let rows_of_table: Vec<Vec<i64>> = input
+        let table_rows: Vec<i64> = input
             .rows
             .iter()
-            .zip(&positions)
-            .map(|(row, positions)| table_rows(spec, row, positions).into_iter().map(row_of_table).collect())
+            .zip(of_span(&positions))
+            .flat_map(|(row, positions)| table_rows(spec, row, span.clone(), &positions))
+            .map(row_of_table)
             .collect();
         let later = |position: &usize| position.saturating_add_signed(by as isize);
         let positions: Vec<Vec<usize>> = positions.iter().map(|row| row.iter().map(later).collect()).collect();
-        let plain = rows_of_table.iter().all(|rows| span.clone().all(|column| rows[column] == column as i64));
-        let table_rows: Vec<i64> = rows_of_table.iter().flat_map(|rows| &rows[span.clone()]).copied().collect();
+        let plain = table_rows.iter().zip(span.clone().cycle()).all(|(row, column)| *row == column as i64);
         let last_real = columns(&|row| last_token(row, None));
         let pad = match &spec.head {
             Head::Sequence { pooled, .. } => match pooled.pool {
@@ -123,7 +130,7 @@ impl Context {
             rotations: spec
                 .ropes
                 .iter()
-                .map(|rope| rotation::rotation(rope, input, &positions, span.clone(), device))
+                .map(|rope| rotation::rotation(rope, input, &of_span(&positions), span.clone(), device))
                 .collect(),
             pooled: match &spec.head {
                 Head::Bare { sentence: Some(sentence) } => pooled(sentence.skip),
@@ -195,40 +202,49 @@ fn numbers_of(row: &Row, skip: usize) -> impl Iterator<Item = f32> + '_ {
     row.mask.iter().enumerate().map(number)
 }
 
-/// The position that the model sees at each column of a row.
+/// The position that the model sees at some columns of a row.
 ///
 /// An encoder counts columns. A decoder counts real tokens, so that padding before a row, or between its prompt and
 /// what was generated, does not show; padding after a prompt counts columns, which nothing reads.
-fn positions(spec: &ModelSpec, row: &Row) -> Vec<usize> {
+fn positions(spec: &ModelSpec, row: &Row, columns: Range<usize>) -> Vec<usize> {
     if !spec.attention.causal {
-        return (0..row.mask.len()).collect();
+        return columns.collect();
     }
-    let mut real = 0;
-    let mut of_column = |(column, is_real): (usize, &bool)| {
-        real += usize::from(*is_real);
-        if *is_real || real == 0 { real.saturating_sub(1) } else { column }
+    let mut real = count(&row.mask[..columns.start], |real| *real);
+    let of_column = |column: usize| {
+        let is_real = row.mask[column];
+        real += usize::from(is_real);
+        if is_real || real == 0 { real.saturating_sub(1) } else { column }
     };
-    row.mask.iter().enumerate().map(&mut of_column).collect()
+    columns.map(of_column).collect()
 }
 
-/// The row of the position table at each column of a row.
-fn table_rows(spec: &ModelSpec, row: &Row, positions: &[usize]) -> Vec<i64> {
+/// The row of the position table at some columns of a row, whose positions are given.
+fn table_rows(spec: &ModelSpec, row: &Row, columns: Range<usize>, positions: &[usize]) -> Vec<i64> {
     // Tokens are counted from one after the row of padding, which is `pad`.
-    let counted = |real: &mut dyn Iterator<Item = bool>, pad: i64| {
-        let mut count = pad;
+    let counted = |before: usize, real: &mut dyn Iterator<Item = bool>, pad: i64| {
+        let mut count = pad + before as i64;
         let row_of = |real: bool| {
             count += i64::from(real);
             if real { count } else { pad }
         };
         real.map(row_of).collect()
     };
+    let start = columns.start;
     match spec.positions {
-        Positions::Learned { count: Count::RealPlusTwo, .. } => counted(&mut row.mask.iter().copied(), 1),
+        Positions::Learned { count: Count::RealPlusTwo, .. } => {
+            counted(count(&row.mask[..start], |real| *real), &mut row.mask[columns].iter().copied(), 1)
+        }
         Positions::Learned { count: Count::ById { pad }, .. } => {
-            counted(&mut row.ids.iter().map(|&id| id != pad), pad.into())
+            let real = |id: &u32| *id != pad;
+            counted(count(&row.ids[..start], real), &mut row.ids[columns].iter().map(real), pad.into())
         }
         _ => positions.iter().map(|&position| position as i64).collect(),
     }
+}
+
+fn count<T>(of: &[T], holds: impl Fn(&T) -> bool) -> usize {
+    of.iter().filter(|one| holds(one)).count()
 }
 
 /// The last column whose token is not `pad`, or without a pad token the last that is not padding; the first if there is
@@ -260,7 +276,14 @@ mod tests {
     #[test]
     fn a_decoder_counts_real_tokens() {
         let spec = spec("gpt2");
-        let of = |mask: &[u8]| positions(&spec, &row(&vec![0; mask.len()], mask));
+        let of = |mask: &[u8]| {
+            let row = row(&vec![0; mask.len()], mask);
+            let all = positions(&spec, &row, 0..mask.len());
+            // Any part of them alone is the same.
+            let from = |start: usize| positions(&spec, &row, start..mask.len());
+            (0..mask.len()).for_each(|start| assert_eq!(from(start), all[start..]));
+            all
+        };
         assert_eq!(of(&[1, 1, 1]), [0, 1, 2]);
         assert_eq!(of(&[0, 0, 1, 1]), [0, 0, 0, 1]);
         assert_eq!(of(&[1, 1, 0, 0, 1, 1]), [0, 1, 2, 3, 2, 3]);
@@ -270,7 +293,13 @@ mod tests {
     fn position_tables_are_counted_in_three_ways() {
         let of = |name: &str, ids: &[u32], mask: &[u8]| {
             let (spec, row) = (spec(name), row(ids, mask));
-            table_rows(&spec, &row, &positions(&spec, &row))
+            let from = |start: usize| {
+                let columns = start..ids.len();
+                table_rows(&spec, &row, columns.clone(), &positions(&spec, &row, columns))
+            };
+            let all = from(0);
+            (0..ids.len()).for_each(|start| assert_eq!(from(start), all[start..]));
+            all
         };
         assert_eq!(of("bert-mlm", &[2, 5, 3, 0], &[1, 1, 1, 0]), [0, 1, 2, 3]);
         assert_eq!(of("opt", &[1, 1, 2, 7, 1], &[0, 0, 1, 1, 0]), [1, 1, 2, 3, 1]);

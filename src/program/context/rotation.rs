@@ -21,22 +21,26 @@ pub struct Rotation {
     pub(in crate::program) host: Arc<(Vec<f32>, Vec<f32>)>,
 }
 
-/// The rotation of the columns `span`; one row for all if all rows of the batch have the same positions.
+/// The rotation of the columns `span`, whose positions are given; one row for all if all rows of the batch have the same positions.
 ///
 /// Frequencies that depend on the length of the input follow that of each row, counted to the last real token of the
 /// span: rows of a batch do not depend on each other.
 pub fn rotation(rope: &Rope, input: &Input, positions: &[Vec<usize>], span: Range<usize>, device: &Device) -> Rotation {
     let length_of = |row: usize| {
         let real = span.clone().filter(|&column| input.rows[row].mask[column]);
-        if rope.depends_on_length() { real.map(|column| positions[row][column] + 1).max().unwrap_or(1) } else { 1 }
+        if rope.depends_on_length() {
+            real.map(|column| positions[row][column - span.start] + 1).max().unwrap_or(1)
+        } else {
+            1
+        }
     };
     let lengths: Vec<usize> = (0..positions.len()).map(length_of).collect();
-    let same = |row: usize| positions[row][span.clone()] == positions[0][span.clone()] && lengths[row] == lengths[0];
+    let same = |row: usize| positions[row] == positions[0] && lengths[row] == lengths[0];
     let rows = if (0..positions.len()).all(same) { positions.len().min(1) } else { positions.len() };
     let (mut cos, mut sin) = (Vec::new(), Vec::new());
     for row in 0..rows {
         let (frequencies, factor) = frequencies(rope, lengths[row]);
-        for &position in &positions[row][span.clone()] {
+        for &position in &positions[row] {
             for &frequency in &frequencies {
                 // An angle is a 32-bit number in transformers.
                 let angle = f64::from(position as f32 * frequency);

@@ -189,7 +189,10 @@ fn layer_by_head(found: &[Scored], metric: &Metric, text: &str) -> MapView {
 }
 
 fn metric(word: &Word) -> Result<&'static Metric> {
-    METRICS.iter().find(|metric| metric.name == word.text).ok_or_else(|| {
+    // A narrow table shows the beginning of a name, which will do where it is that of one score.
+    let mut begun = METRICS.iter().filter(|metric| metric.name.starts_with(&word.text));
+    let only = begun.next().filter(|_| !word.text.is_empty() && begun.next().is_none());
+    METRICS.iter().find(|metric| metric.name == word.text).or(only).ok_or_else(|| {
         let names: Vec<&str> = METRICS.iter().map(|metric| metric.name).collect();
         mistake(format!("no score {}", word.text), word.span, format!("one of {}", names.join(", ")))
     })

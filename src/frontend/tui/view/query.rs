@@ -52,7 +52,7 @@ fn draw_table(canvas: &mut Canvas, query: &QueryPane, number: usize, table: &Tab
     let state = canvas.state;
     let width = canvas.width().saturating_sub(1);
     let (bare, hidden) = fitting(table, width);
-    let lines = lines_of::lines(&Answer::Table(bare.clone()), Some(width));
+    let lines = lines_of::rows(&bare, width);
     if hidden > 0 && lines.len() < canvas.height() {
         let columns = if hidden == 1 { "column" } else { "columns" };
         let said = format!("{hidden} more {columns}: press {} to zoom", state.keymap.key_of("zoom"));

@@ -7,7 +7,8 @@ use rayon::prelude::*;
 use super::super::attention::Scoring;
 use super::matmul::{Matrix, MatrixMut, product};
 use super::special::{exp, tanh};
-use super::{by_rows, filled, value};
+use super::vector::{columns_times, times_rows};
+use super::{PIECE, by_rows, filled, value};
 use crate::program::context::BlindPattern;
 use crate::tensor::{Value, inlined, vectorised};
 
@@ -25,17 +26,19 @@ pub fn scores(q: &Value, k: &Value, scoring: Scoring) -> Option<Value> {
     let one = |(i, out): (usize, &mut [MaybeUninit<f32>])| {
         let (row, head) = (i / heads, i % heads);
         let group = head * kv / heads;
-        product(
-            MatrixMut { data: &mut *out, shape: (t, s), row_stride: s },
-            Matrix {
-                data: &queries.as_slice()[(row * t * heads + head) * h..],
-                shape: (t, h),
-                strides: (heads * h, 1),
-            },
-            Matrix { data: &keys.data()[row * of_row + group * of_head..], shape: (h, s), strides: (1, of_key) },
-            scoring.scale as f32,
-            None,
-        );
+        let (queries, scale) = (&queries.as_slice()[(row * t * heads + head) * h..], scoring.scale as f32);
+        let keys = &keys.data()[row * of_row + group * of_head..];
+        if t == 1 {
+            columns_times(out, &queries[..h], keys, of_key, (scale, None));
+        } else {
+            product(
+                MatrixMut { data: &mut *out, shape: (t, s), row_stride: s },
+                Matrix { data: queries, shape: (t, h), strides: (heads * h, 1) },
+                Matrix { data: keys, shape: (h, s), strides: (1, of_key) },
+                scale,
+                None,
+            );
+        }
         #[expect(unsafe_code, reason = "the product has written every element")]
         // SAFETY: the product has written every element.
         let out = unsafe { out.assume_init_mut() };
@@ -56,8 +59,15 @@ pub fn scores(q: &Value, k: &Value, scoring: Scoring) -> Option<Value> {
             }
         }
     };
-    let out = filled(rows * heads * t * s, |out| out.par_chunks_mut(t * s).enumerate().for_each(one));
+    let out = filled(rows * heads * t * s, |out| {
+        out.par_chunks_mut(t * s).with_min_len(together(t * s * h)).enumerate().for_each(one);
+    });
     Some(value(out, &[rows, heads, t, s]))
+}
+
+/// How many heads one task takes that are so much work each: handing out less than a piece shows.
+fn together(work: usize) -> usize {
+    (PIECE / work.max(1)).max(1)
 }
 
 fn cap_all(scores: &mut [f32], cap: f32) {
@@ -121,6 +131,12 @@ pub fn mix(pattern: &Value, v: &Value) -> Option<Value> {
     if rows * t * heads * h == 0 {
         return None;
     }
+    // The only query of a row of the batch, one head.
+    let one = |(i, out): (usize, &mut [MaybeUninit<f32>])| {
+        let group = i % heads * kv / heads;
+        let values = &values.data()[i / heads * of_row + group * of_head..];
+        times_rows(out, &patterns.as_slice()[i * s..][..s], values, of_key);
+    };
     // Several queries of one row of the batch, all heads.
     let piece = |row: usize, i: usize, out: &mut [MaybeUninit<f32>]| {
         let queries = out.len() / (heads * h);
@@ -140,6 +156,9 @@ pub fn mix(pattern: &Value, v: &Value) -> Option<Value> {
         }
     };
     let out = filled(rows * t * heads * h, |out| {
+        if t == 1 {
+            return out.par_chunks_mut(h).with_min_len(together(s * h)).enumerate().for_each(one);
+        }
         for (row, out) in out.chunks_exact_mut(t * heads * h).enumerate() {
             out.par_chunks_mut(QUERIES * heads * h).enumerate().for_each(|(i, out)| piece(row, i, out));
         }

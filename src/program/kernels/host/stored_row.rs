@@ -85,7 +85,7 @@ mod x86 {
                 if !rest.is_empty() {
                     decode(b.kind, rest, wide);
                 }
-                out.write(dot_from(simd, sums, x, wide) + bias.map_or(0.0, |bias| bias[j]));
+                out.write(dot_from(simd, sums, x, wide, 0) + bias.map_or(0.0, |bias| bias[j]));
             }
         }
     }
