@@ -4,7 +4,7 @@ use super::Mark;
 use crate::model::Input;
 use crate::model::role::WeightId;
 use crate::tensor::ops::{BinaryOp, Reduction, Slice};
-use crate::tensor::{Axis, TensorError, Value, bits};
+use crate::tensor::{Axis, TensorError, Value, same_bits};
 
 /// One change, and the command that made it. A branch is its edits.
 #[derive(Clone)]
@@ -108,8 +108,7 @@ impl Ablation {
 
 impl Change {
     fn same(&self, other: &Change) -> bool {
-        let same_bits =
-            |a: &Value, b: &Value| a.shape() == b.shape() && matches!((bits(a), bits(b)), (Ok(a), Ok(b)) if a == b);
+        let same_bits = |a: &Value, b: &Value| same_bits(a, b) == Ok(true);
         match (self, other) {
             (Change::Assign { slices, op, patch }, Change::Assign { slices: s, op: o, patch: p }) => {
                 (slices, op) == (s, o) && same_bits(patch, p)

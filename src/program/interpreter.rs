@@ -66,7 +66,7 @@ fn computed(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> 
             attention::scores(&inputs[0], &inputs[1], scoring)
         }
         Kernel::Pattern { reach } => attention::pattern(&inputs[0], context.mask(*reach)),
-        Kernel::Mix => attention::mix(&inputs[0], &inputs[1]),
+        Kernel::Mix => attention::mix(&inputs[0], &inputs[1])?,
         Kernel::Output => basic::linear(&basic::join_heads(&inputs[0]), &first(), weight(1).as_ref()),
         Kernel::Activation(act) => basic::activation(&inputs[0], *act),
         Kernel::Gated(act) => basic::gated(&inputs[0], &inputs[1], *act),
@@ -81,8 +81,8 @@ fn computed(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> 
         Kernel::Unembed { project, scale, softcap } => {
             let hidden = projected(op.weights.last().filter(|_| *project));
             let bias = op.weights.get(1).filter(|id| id.role == Role::b_U).map(|&id| dense(weights, id));
-            let logits = basic::unembed(&hidden, &rows_of(weights, op.weights[0]), bias.as_ref());
-            basic::capped(basic::scale(logits, *scale), *softcap)
+            let (rows, scale, softcap) = (rows_of(weights, op.weights[0]), *scale, *softcap);
+            basic::unembed(&hidden, rows, bias, move |logits| basic::capped(basic::scale(logits, scale), softcap))
         }
         Kernel::Pool(pool) => heads::pool(&projected(op.weights.first()), *pool, context),
         Kernel::PooledLinear(pool) => {

@@ -20,6 +20,7 @@ mod host_memory;
 mod memory;
 mod named;
 pub mod ops;
+mod pieces;
 mod precision;
 mod reading;
 mod summary;
@@ -32,7 +33,7 @@ pub use axes::Axis;
 pub use device::{Device, DeviceChoice};
 pub use difference::{
     Difference, Element, MASKED, Rms, Rows, Tolerance, Verdict, bits, changed_bits, difference, difference_by,
-    distance, largest, relative_rms,
+    distance, largest, relative_rms, same_bits,
 };
 pub use error::{TensorError, shape_text};
 pub use gradient::Pulled;
@@ -40,7 +41,9 @@ pub use growing::Growing;
 pub use host::transposed;
 pub(crate) use host::{inlined, vectorised};
 pub use host_memory::{HostF32, HostHalves, HostHeld, HostView};
+pub use memory::give_back;
 pub(crate) use named::named;
+pub use pieces::{LARGEST_HELD, block_rows, free_memory_by, hold_up_to, is_large, largest_held};
 pub use precision::Precision;
 pub use summary::{Summary, unravel};
 pub use task::{Interrupted, Report, device_failed, interruptible, proceed, reporting, step, undisturbed};

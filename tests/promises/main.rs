@@ -45,6 +45,7 @@ mod missing;
 mod mistakes;
 mod nonsense;
 mod parity;
+mod pieces;
 mod poison;
 mod precision;
 mod probing;

@@ -6,7 +6,7 @@ use crate::debugger::{Branch, Change, Edit, Mark, Target};
 use crate::model::role::WeightId;
 use crate::model::{Input, Weights};
 use crate::program::{Context, shape_of};
-use crate::tensor::{TensorError, awake, bits};
+use crate::tensor::{TensorError, Value, awake, same_bits};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
@@ -16,6 +16,23 @@ pub struct Applied {
     pub replayed: usize,
     /// Whether the new value has the same bits as the old one; unknown where nothing was computed yet.
     pub unchanged: Option<bool>,
+}
+
+/// What shows whether an edit changes anything.
+enum Probe {
+    Value(Option<Value>),
+    Numbers(Vec<u64>),
+}
+
+impl Probe {
+    fn same(&self, other: &Probe) -> Result<bool, TensorError> {
+        match (self, other) {
+            (Probe::Value(Some(a)), Probe::Value(Some(b))) => same_bits(a, b),
+            (Probe::Value(None), Probe::Value(None)) => Ok(true),
+            (Probe::Numbers(a), Probe::Numbers(b)) => Ok(a == b),
+            _ => Ok(false),
+        }
+    }
 }
 
 pub(super) struct CaughtUp {
@@ -51,7 +68,7 @@ impl Run {
             let made = self.make(&mut next, edit)?;
             (replayed, reached) = (replayed + made.replayed, made.reached);
             let same = match before {
-                Some(before) => Some(before == self.probed(&mut next, &again)?),
+                Some(before) => Some(before.same(&self.probed(&mut next, &again)?)?),
                 None => None,
             };
             unchanged = unchanged.and_then(|all| Some(all && same?));
@@ -78,31 +95,25 @@ impl Run {
     }
 
     /// What shows whether an edit changes anything, where that is known before the op has run.
-    fn probe(&self, branch: &mut Branch, edit: &Edit) -> Result<Option<Vec<u64>>, TensorError> {
+    fn probe(&self, branch: &mut Branch, edit: &Edit) -> Result<Option<Probe>, TensorError> {
         match edit.target {
             Target::Op(op) if Mark { op, ..edit.from } >= self.mark() => Ok(None),
             _ => self.probed(branch, edit).map(Some),
         }
     }
 
-    fn probed(&self, branch: &mut Branch, edit: &Edit) -> Result<Vec<u64>, TensorError> {
+    fn probed(&self, branch: &mut Branch, edit: &Edit) -> Result<Probe, TensorError> {
         let known = edit.from.pass < branch.passes();
         Ok(match &edit.target {
-            Target::Op(op) if known => bits(&branch.value(&self.program, Mark { op: *op, ..edit.from })?)?,
-            Target::Op(_) => Vec::new(),
-            Target::Cache(op) if known => {
-                let cached = branch.cached(&self.program, *op, edit.from.pass)?;
-                cached.map(|cached| bits(&cached)).transpose()?.unwrap_or_default()
-            }
+            Target::Op(op) if known => Probe::Value(Some(branch.value(&self.program, Mark { op: *op, ..edit.from })?)),
+            Target::Op(_) => Probe::Value(None),
+            Target::Cache(op) if known => Probe::Value(branch.cached(&self.program, *op, edit.from.pass)?),
             // A pass that has not begun: whether this changes it shows later.
-            Target::Cache(_) => vec![branch.edits.len() as u64],
-            Target::Weight(id) => match branch.weights.get(*id) {
-                Some(weight) => bits(&weight.whole()?)?,
-                None => Vec::new(),
-            },
-            Target::Input => tokens(&branch.prompt()),
-            Target::Token if known => tokens(&branch.text.columns(branch.span(edit.from.pass).end)),
-            Target::Token => Vec::new(),
+            Target::Cache(_) => Probe::Numbers(vec![branch.edits.len() as u64]),
+            Target::Weight(id) => Probe::Value(branch.weights.get(*id).map(|weight| weight.whole()).transpose()?),
+            Target::Input => Probe::Numbers(tokens(&branch.prompt())),
+            Target::Token if known => Probe::Numbers(tokens(&branch.text.columns(branch.span(edit.from.pass).end))),
+            Target::Token => Probe::Numbers(Vec::new()),
         })
     }
 

@@ -8,7 +8,7 @@ use crate::debugger::gradient::uses_cursor;
 use crate::debugger::{Mark, Result, RunScope, Session};
 use crate::lang::eval::{self, Datum, sites_used};
 use crate::lang::{Expr, explained};
-use crate::tensor::{TensorError, bits};
+use crate::tensor::{TensorError, same_bits};
 
 /// What a watched expression was and is, where it changed.
 #[derive(Clone, Debug)]
@@ -84,7 +84,7 @@ fn before(crossings: &[Crossing], here: Mark) -> Option<Mark> {
 /// Whether two values are the same, bit for bit.
 fn same(a: &Datum, b: &Datum) -> Result<bool, TensorError> {
     Ok(match (a, b) {
-        (Datum::Tensor(a), Datum::Tensor(b)) => a.shape() == b.shape() && bits(a)? == bits(b)?,
+        (Datum::Tensor(a), Datum::Tensor(b)) => same_bits(a, b)?,
         (Datum::Num(a), Datum::Num(b)) => a.to_bits() == b.to_bits(),
         (Datum::Bool(a), Datum::Bool(b)) => a == b,
         (Datum::Str(a), Datum::Str(b)) => a == b,

@@ -1,11 +1,13 @@
 //! Embeddings, linear layers, activations and sums.
 
+use std::ops::Range;
+
 use burn::tensor::{Tensor, activation as act};
 
 use super::host;
 use crate::model::spec::Act;
 use crate::program::Context;
-use crate::tensor::Value;
+use crate::tensor::{Kind, Precision, Value, is_large};
 
 /// Rows of the token table for each id, times a factor.
 pub fn scaled_embed(tokens: &Value, chunks: &[Value], factor: f64) -> Value {
@@ -161,7 +163,33 @@ fn apply<const D: usize>(x: Tensor<D>, function: Act) -> Tensor<D> {
 }
 
 /// Products with every row of the vocabulary matrix, chunk by chunk: `[B, T, d]` to `[B, T, V]`.
-pub fn unembed(x: &Value, chunks: &[Value], bias: Option<&Value>) -> Value {
+/// What `after` makes of them is what is given: it may not look at positions.
+pub fn unembed(
+    x: &Value,
+    chunks: Vec<Value>,
+    bias: Option<Value>,
+    after: impl Fn(Value) -> Value + Send + Sync + 'static,
+) -> Value {
+    let [rows, length, width] = *x.shape() else { panic!("positions of rows, found {x:?}") };
+    let shape = [rows, length, chunks.iter().map(|chunk| chunk.shape()[0]).sum()];
+    if !is_large(&shape) || x.host_f32().is_none() {
+        return after(logits_of(x, &chunks, bias.as_ref()));
+    }
+    let all = x.clone().reshaped(&[rows * length, width]); // [B T, d]
+    let source = move |row: usize, some: Range<usize>| {
+        // Whole blocks of positions are multiplied, so that one position has the same bits as all of them.
+        let (start, end) = (row * length + some.start, row * length + some.end);
+        let first = start / host::TOGETHER * host::TOGETHER;
+        let last = end.next_multiple_of(host::TOGETHER).min(rows * length);
+        let hidden = all.rows(first..last).reshaped(&[1, last - first, width]);
+        let logits = logits_of(&hidden, &chunks, bias.as_ref()); // [1, n, V]
+        let part = logits.reshaped(&[last - first, shape[2]]).rows(start - first..end - first);
+        Ok(after(part.reshaped(&[1, end - start, shape[2]])).reshaped(&[end - start, shape[2]]))
+    };
+    Value::in_pieces(&shape, (Kind::Float, Precision::F32), &x.device(), host::TOGETHER, source)
+}
+
+fn logits_of(x: &Value, chunks: &[Value], bias: Option<&Value>) -> Value {
     if let Some(logits) = host::unembed(x, chunks, bias) {
         return logits;
     }

@@ -100,6 +100,22 @@ pub fn bits(value: &Value) -> Result<Vec<u64>, TensorError> {
     })
 }
 
+/// Whether two values have one shape and the same bits.
+pub fn same_bits(a: &Value, b: &Value) -> Result<bool, TensorError> {
+    if a.shape() != b.shape() || a.kind() != b.kind() {
+        return Ok(false);
+    }
+    if !a.is_in_pieces() && !b.is_in_pieces() {
+        return Ok(bits(a)? == bits(b)?);
+    }
+    let mut same = true;
+    a.for_blocks(|matrix, rows, block| {
+        same = same && bits(&block)? == bits(&b.block(matrix, rows)?)?;
+        Ok(())
+    })?;
+    Ok(same)
+}
+
 /// How many elements of two values of one shape differ in a bit.
 ///
 /// # Panics

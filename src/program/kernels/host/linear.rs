@@ -5,6 +5,10 @@ use super::matmul::{Halves, Matrix, MatrixMut, product};
 use super::{filled, on_host, value};
 use crate::tensor::{HostF32, HostHeld, Value};
 
+/// Positions that are multiplied with a vocabulary together: as many as the tiles like best, so that parts of logits cost
+/// no more than all of them.
+pub const TOGETHER: usize = 128;
+
 /// `out = x W + b` with a weight `[n, m]` as it is laid out.
 fn times(out: MatrixMut, x: Matrix, weight: &HostHeld, shape: (usize, usize), bias: Option<&[f32]>) {
     let (down, across) = (weight.strides()[0], weight.strides()[1]);
@@ -53,13 +57,16 @@ pub fn unembed(x: &Value, chunks: &[Value], bias: Option<&Value>) -> Option<Valu
         let mut start = 0;
         for (chunk, matrix) in chunks.iter().zip(&matrices) {
             let n = chunk.shape()[0];
-            times(
-                MatrixMut { data: &mut out[start..], shape: (rows, n), row_stride: vocab },
-                Matrix { data: host.as_slice(), shape: (rows, d), strides: (d, 1) },
-                matrix,
-                (d, n),
-                bias.as_ref().map(|bias| &bias.as_slice()[start..start + n]),
-            );
+            for first in (0..rows).step_by(TOGETHER) {
+                let some = TOGETHER.min(rows - first);
+                times(
+                    MatrixMut { data: &mut out[first * vocab + start..], shape: (some, n), row_stride: vocab },
+                    Matrix { data: &host.as_slice()[first * d..], shape: (some, d), strides: (d, 1) },
+                    matrix,
+                    (d, n),
+                    bias.as_ref().map(|bias| &bias.as_slice()[start..start + n]),
+                );
+            }
             start += n;
         }
     });
