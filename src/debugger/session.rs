@@ -10,9 +10,9 @@ use super::stops::Healths;
 use super::{Checkpoint, Error, Focus, Gradients, Mark, Names, Reason, Result, Run, Stop, StopPoints, Trail};
 use crate::lang::eval::Datum;
 use crate::model::adapter::Adapter;
-use crate::model::{Input, Model, Row};
+use crate::model::{Input, Model, Row, memory_check};
 use crate::program::compile;
-use crate::tensor::Device;
+use crate::tensor::{Device, free_memory_by};
 
 /// Tokens that one word may be cut into and still be recognised.
 const PIECES: usize = 8;
@@ -72,6 +72,7 @@ impl Session {
     }
 
     pub fn from_run(run: Run, interrupt: Arc<AtomicBool>) -> Session {
+        free_memory_by(memory_check::available);
         Session {
             run,
             stops: StopPoints::default(),

@@ -7,6 +7,7 @@ use super::file;
 use super::load::Model;
 use super::text::bytes;
 use super::weights::Store;
+use crate::tensor::is_large;
 
 /// Memory that can be taken without swapping, in bytes: what the system says is available, within the limit of the
 /// control group, if there is one, and within the limit of this process. `None` if that is not known.
@@ -35,22 +36,33 @@ pub fn too_little(needed: u64) -> Option<u64> {
     if needed > SMALL { available().filter(|available| needed > *available) } else { None }
 }
 
-/// Bytes that a pass over `rows` of `length` tokens takes at least: at one time the scores and the pattern of a layer,
-/// the mask, once and as it is made, and the logits; and up to `kept` bytes of what the layers before have recorded.
-/// Values on a graphics device are not counted: it does not say what it has left.
+/// Bytes that blocks of values in pieces take while an op computes them: several of 4 MiB on each of a few threads.
+const BLOCKS: u64 = 64 << 20;
+
+/// Bytes that a pass over `rows` of `length` tokens takes at least: what a layer holds at one time, scores, pattern and
+/// logits if they are held, and up to `kept` bytes of what the layers before have recorded. Values on a graphics device
+/// are not counted: it does not say what it has left.
 fn of_pass(model: &Model, rows: usize, length: usize, kept: u64) -> u64 {
     let product = |factors: &[usize]| factors.iter().fold(1_u64, |all, &factor| all.saturating_mul(factor as u64));
-    let mask = product(&[3, length, length]);
+    let spec = &model.spec;
     if !model.device.is_cpu() {
-        return mask;
+        // The mask, as it is made.
+        return product(&[2, length, length]);
     }
-    let layer = product(&[2, 4, rows, model.spec.n_heads, length, length]);
-    let before = layer.saturating_mul(model.spec.n_layers.saturating_sub(1) as u64).min(kept);
-    let logits = if model.spec.is_causal_lm() { product(&[4, rows, length, model.spec.vocab]) } else { 0 };
-    [mask, layer, before, logits].into_iter().fold(0, u64::saturating_add)
+    let held = |shape: &[usize]| if is_large(shape) { BLOCKS } else { product(shape).saturating_mul(4) };
+    let tokens = product(&[4, rows, length]);
+    // The hidden neurons with the gate and its activation, or queries, keys and values, and the stream around them.
+    let heads = spec.head_dim.saturating_mul(spec.n_heads + 2 * spec.n_kv_heads);
+    let at_once = tokens.saturating_mul((3 * spec.d_mlp).max(heads) as u64 + 4 * spec.d_model as u64);
+    let attention = held(&[rows, spec.n_heads, length, length]).saturating_mul(2);
+    let layer = tokens.saturating_mul((3 * spec.d_mlp + 2 * heads + 8 * spec.d_model) as u64);
+    let before = layer.saturating_mul(spec.n_layers.saturating_sub(1) as u64).min(kept);
+    let logits = if spec.is_causal_lm() { held(&[rows, length, spec.vocab]) } else { 0 };
+    [at_once, attention, before, logits].into_iter().fold(0, u64::saturating_add)
 }
 
-/// Refuses a pass that takes more memory than is free, of which up to `kept` bytes are for what is recorded.
+/// Refuses a pass that takes more memory than is free, of which up to `kept` bytes are for what is recorded, and says
+/// how many tokens fit.
 pub fn check_pass(model: &Model, rows: usize, length: usize, kept: u64) -> Result<(), InputError> {
     let needed = of_pass(model, rows, length, kept);
     match too_little(needed) {
@@ -59,9 +71,20 @@ pub fn check_pass(model: &Model, rows: usize, length: usize, kept: u64) -> Resul
             tokens: length,
             needed: bytes(needed),
             available: bytes(available),
+            fit: longest(length, |length| of_pass(model, rows, length, kept) <= available),
         }),
         None => Ok(()),
     }
+}
+
+/// The largest number below `too_many` that fits, where more never take less.
+fn longest(too_many: usize, fits: impl Fn(usize) -> bool) -> usize {
+    let (mut fit, mut too_many) = (0, too_many);
+    while fit + 1 < too_many {
+        let between = fit + (too_many - fit) / 2;
+        if fits(between) { fit = between } else { too_many = between }
+    }
+    fit
 }
 
 /// The bytes of a line such as `MemAvailable:   123 kB`.
@@ -106,6 +129,13 @@ pub fn check(path: &str, store: &Store) -> Result<(), LoadError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_longest_that_fits_is_found() {
+        for most in [0, 1, 2, 500, 998] {
+            assert_eq!(longest(999, |length| length <= most), most);
+        }
+    }
 
     #[test]
     fn memory_is_what_the_system_and_the_control_group_leave() {

@@ -69,7 +69,7 @@ fn computed(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> 
             attention::scores(&inputs[0], &inputs[1], scoring)
         }
         Kernel::Pattern { reach } => attention::pattern(&inputs[0], context.mask(*reach)),
-        Kernel::Mix => attention::mix(&inputs[0], &inputs[1]),
+        Kernel::Mix => attention::mix(&inputs[0], &inputs[1])?,
         Kernel::Output => product(&basic::join_heads(&inputs[0]))?,
         Kernel::Activation(act) => basic::activation(&inputs[0], *act),
         Kernel::Gated(act) => basic::gated(&inputs[0], &inputs[1], *act),
@@ -88,8 +88,8 @@ fn computed(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> 
         Kernel::Unembed { project, scale, softcap } => {
             let hidden = projected(op.weights.last().filter(|_| *project))?;
             let bias = op.weights.get(1).filter(|id| id.role == Role::b_U).map(|&id| dense(weights, id)).transpose()?;
-            let logits = basic::unembed(&hidden, weights, op.weights[0], bias.as_ref())?;
-            basic::capped(basic::scale(logits, *scale), *softcap)
+            let (matrix, scale, softcap) = ((weights, op.weights[0]), *scale, *softcap);
+            basic::unembed(&hidden, matrix, bias, move |logits| basic::capped(basic::scale(logits, scale), softcap))?
         }
         Kernel::Pool(pool) => heads::pool(&projected(op.weights.first())?, *pool, context),
         Kernel::PooledLinear(pool) => {

@@ -26,5 +26,5 @@ pub use part::Part;
 pub use pulled::{OpGradients, Rule};
 pub use relevance::{NoRelevance, pull_relevance};
 pub use replay::{Keep, Made, Replay, Values, Visitor};
-pub use shape::shape_of;
+pub use shape::{comes_in_pieces, shape_of};
 pub use vjp::{After, pull_back};

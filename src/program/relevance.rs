@@ -86,7 +86,7 @@ fn forward(op: &Op, x: &[Value], weights: &Weights, context: &Context) -> Result
                 None => products,
             }
         }
-        Kernel::Mix => halves(&x[0], &x[1], |pattern, v| Ok(attention::mix(pattern, v)))?,
+        Kernel::Mix => halves(&x[0], &x[1], attention::mix)?,
         Kernel::Unembed { project, scale, softcap: Some(_) } => {
             unbounded(Kernel::Unembed { project: *project, scale: *scale, softcap: None })?
         }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{Context, Kernel, Op};
 use crate::model::role::Role;
 use crate::model::weights::Weights;
-use crate::tensor::{Axis, TensorError, Value};
+use crate::tensor::{Axis, TensorError, Value, is_large};
 
 /// The shape of an op's output in a pass over the columns `span` of `rows` rows, the row axis first.
 pub fn shape_of(op: &Op, rows: usize, span: Range<usize>) -> Vec<usize> {
@@ -19,6 +19,13 @@ pub fn shape_of(op: &Op, rows: usize, span: Range<usize>) -> Vec<usize> {
             _ => op.width,
         })
         .collect()
+}
+
+/// Whether the output of an op is in pieces in a pass over the columns `span` of `rows` rows on the CPU: too large to be
+/// held, and of an op that can compute parts of it.
+pub fn comes_in_pieces(op: &Op, rows: usize, span: Range<usize>) -> bool {
+    let by_parts = matches!(op.kernel, Kernel::Scores { .. } | Kernel::Pattern { .. } | Kernel::Unembed { .. });
+    by_parts && is_large(&shape_of(op, rows, span))
 }
 
 /// Refuses an op of whose tensors one is too large for a buffer of the device: its output, or what is made on the way

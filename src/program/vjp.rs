@@ -33,7 +33,7 @@ pub fn pull_back(
     {
         return Ok(found);
     }
-    let leaves: Vec<Value> = inputs.iter().map(Value::leaf).collect();
+    let leaves = inputs.iter().map(|input| Ok(input.held()?.leaf())).collect::<Result<Vec<Value>, TensorError>>()?;
     if !leaves.iter().any(Value::is_tracked) {
         return Ok(vec![None; inputs.len()]);
     }

@@ -33,6 +33,12 @@ pub enum TensorError {
         size(*.bytes), size(*.limit)
     )]
     TooBig { op: String, shape: String, bytes: u64, limit: u64, device: String },
+    /// All elements of a value that is computed in pieces, where they are needed at once and memory does not hold them.
+    #[error(
+        "all of {shape} takes {} of memory at once, and {} are free: take a part of it, such as one head or some rows",
+        size(*.bytes), size(*.available)
+    )]
+    NoRoom { shape: String, bytes: u64, available: u64 },
     #[error("{0}")]
     Interrupted(Box<Interrupted>),
     #[error("cannot read from the device: {message}")]
@@ -67,6 +73,7 @@ impl TensorError {
             TensorError::Read { .. }
                 | TensorError::Device { .. }
                 | TensorError::TooBig { .. }
+                | TensorError::NoRoom { .. }
                 | TensorError::Weight { .. }
         )
     }

@@ -21,13 +21,13 @@ impl Value {
 
     /// Whether it was computed from a leaf.
     pub fn is_tracked(&self) -> bool {
-        self.kind() == Kind::Float && self.held_any_rank().is_tracked()
+        self.kind() == Kind::Float && !self.is_in_pieces() && self.held_any_rank().is_tracked()
     }
 
     /// The same value, no longer connected to leaves.
     pub fn untracked(&self) -> Value {
         match self.kind() {
-            Kind::Float => self.with_raw(Tensor::inner),
+            Kind::Float if !self.is_in_pieces() => self.with_raw(Tensor::inner),
             _ => self.clone(),
         }
     }

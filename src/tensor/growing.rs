@@ -7,6 +7,9 @@ use super::{Device, TensorError, Value};
 /// Columns of free memory kept beyond those that are filled.
 const ROOM: usize = 64;
 
+/// The same at most: half of a long text would be a lot of memory for nothing.
+const MOST_ROOM: usize = 4096;
+
 /// Values `[B, T, K, h]` joined along `T`, in memory with room for more: what a key/value cache consists of.
 ///
 /// Cloning increments a reference count; the next [`push`](Growing::push) to either of the two copies the memory once.
@@ -83,7 +86,9 @@ impl Growing {
         let [rows, _, heads, width] = self.buffer.dims();
         let column = (rows * heads * width).max(1) as u64;
         let most = Device::of(self.buffer.device()).max_buffer_bytes() / (4 * column);
-        let room = (columns + ROOM).max(columns * 3 / 2).min(usize::try_from(most).unwrap_or(usize::MAX)).max(columns);
+        let room = (columns + (columns / 2).clamp(ROOM, MOST_ROOM))
+            .min(usize::try_from(most).unwrap_or(usize::MAX))
+            .max(columns);
         let larger = Tensor::empty([rows, room, heads, width], (&self.buffer.device(), self.buffer.dtype()));
         let place = [0..rows, 0..self.filled, 0..heads, 0..width].map(Slice::from);
         self.buffer = larger.slice_assign(place, self.buffer.clone().narrow(1, 0, self.filled));

@@ -7,7 +7,7 @@ use std::ops::Range;
 use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
 
-const LANES: usize = 8;
+pub(super) const LANES: usize = 8;
 
 /// Numbers in the work of one task.
 pub(super) const PIECE: usize = 1 << 16;
@@ -94,8 +94,9 @@ pub(super) fn halved(data: &[f32]) -> Vec<half::f16> {
 
 /// What one pass over numbers counts. `min`, `max` and the sums are over the finite ones; without any, `min` is inf and
 /// `max` is -inf.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Census {
+    pub finite: u64,
     pub nan: u64,
     pub pos_inf: u64,
     pub neg_inf: u64,
@@ -104,29 +105,55 @@ pub(super) struct Census {
     pub max: f32,
     pub sum: f64,
     pub squares: f64,
+    /// Sum of squared distances from the mean.
+    pub spread: f64,
 }
 
-pub(super) fn census(data: &[f32]) -> Census {
-    if data.len() <= PIECE {
-        return census_of_piece(data);
+impl Default for Census {
+    fn default() -> Census {
+        let (min, max) = (f32::INFINITY, f32::NEG_INFINITY);
+        Census { finite: 0, nan: 0, pos_inf: 0, neg_inf: 0, zeros: 0, min, max, sum: 0.0, squares: 0.0, spread: 0.0 }
     }
-    let pieces: Vec<Census> = data.par_chunks(PIECE).map(census_of_piece).collect();
-    // In the order of the pieces, whichever came first.
-    let none = Census { min: f32::INFINITY, max: f32::NEG_INFINITY, ..Census::default() };
-    pieces.into_iter().fold(none, |a, b| Census {
-        nan: a.nan + b.nan,
-        pos_inf: a.pos_inf + b.pos_inf,
-        neg_inf: a.neg_inf + b.neg_inf,
-        zeros: a.zeros + b.zeros,
-        min: a.min.min(b.min),
-        max: a.max.max(b.max),
-        sum: a.sum + b.sum,
-        squares: a.squares + b.squares,
-    })
+}
+
+impl Census {
+    /// That of both together.
+    pub fn join(self, other: Census) -> Census {
+        let (a, b) = (self.finite as f64, other.finite as f64);
+        let apart = match self.finite == 0 || other.finite == 0 {
+            true => 0.0,
+            false => (self.sum / a - other.sum / b).powi(2) * (a * b / (a + b)),
+        };
+        Census {
+            finite: self.finite + other.finite,
+            nan: self.nan + other.nan,
+            pos_inf: self.pos_inf + other.pos_inf,
+            neg_inf: self.neg_inf + other.neg_inf,
+            zeros: self.zeros + other.zeros,
+            min: self.min.min(other.min),
+            max: self.max.max(other.max),
+            sum: self.sum + other.sum,
+            squares: self.squares + other.squares,
+            spread: self.spread + other.spread + apart,
+        }
+    }
+
+    /// The largest magnitude of the finite numbers.
+    pub fn magnitude(&self) -> f32 {
+        self.max.abs().max(self.min.abs())
+    }
+}
+
+/// A census of each piece, in their order.
+pub(super) fn censuses(data: &[f32]) -> Vec<Census> {
+    match data.len() <= PIECE {
+        true => vec![census_of_piece(data)],
+        false => data.par_chunks(PIECE).map(census_of_piece).collect(),
+    }
 }
 
 fn census_of_piece(data: &[f32]) -> Census {
-    let mut whole = Census { min: f32::INFINITY, max: f32::NEG_INFINITY, ..Census::default() };
+    let mut whole = Census::default();
     let (mut sums, mut squares) = ([0.0; LANES], [0.0; LANES]);
     for block in data.chunks(BLOCK) {
         vectorised(inlined!(|| {
@@ -150,6 +177,8 @@ fn census_of_piece(data: &[f32]) -> Census {
         }));
     }
     (whole.sum, whole.squares) = (sums.iter().sum(), squares.iter().sum());
+    whole.finite = data.len() as u64 - whole.nan - whole.pos_inf - whole.neg_inf;
+    whole.spread = spread(data, whole.sum / whole.finite as f64);
     whole
 }
 
@@ -171,7 +200,7 @@ fn add(lanes: &mut [f64; LANES], data: &[f32], function: impl Fn(f32) -> f64) {
 
 /// A whole number that is ordered as the float is: NaN is beyond the infinities.
 #[inline(always)]
-fn key(x: f32) -> i32 {
+pub(super) fn key(x: f32) -> i32 {
     let bits = x.to_bits() as i32;
     bits ^ ((bits >> 31) & i32::MAX)
 }
@@ -181,7 +210,7 @@ fn of_key(key: i32) -> f32 {
 }
 
 /// Sum of squared distances of the finite numbers from `mean`.
-pub(super) fn spread(data: &[f32], mean: f64) -> f64 {
+fn spread(data: &[f32], mean: f64) -> f64 {
     sum_of(
         data,
         inlined!(|x| {
@@ -285,7 +314,8 @@ mod tests {
         fn a_census_counts_as_one_would(data in numbers()) {
             let count = |holds: fn(&f32) -> bool| data.iter().filter(|x| holds(x)).count() as u64;
             let finite: Vec<f32> = data.iter().copied().filter(|x| x.is_finite()).collect();
-            let census = census(&data);
+            let census = censuses(&data).into_iter().fold(Census::default(), Census::join);
+            prop_assert_eq!(census.finite, finite.len() as u64);
             prop_assert_eq!(census.nan, count(|x| x.is_nan()));
             prop_assert_eq!(census.pos_inf, count(|x| *x == f32::INFINITY));
             prop_assert_eq!(census.neg_inf, count(|x| *x == f32::NEG_INFINITY));
@@ -300,6 +330,9 @@ mod tests {
             let mean = census.sum / finite.len().max(1) as f64;
             let wanted: f64 = finite.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum();
             prop_assert!(near(spread(&data, mean), wanted, wanted));
+            let (first, rest) = data.split_at(data.len() / 3);
+            let parts = [first, rest].map(census_of_piece);
+            prop_assert!(near(parts[0].join(parts[1]).spread, wanted, squares));
         }
 
         #[test]

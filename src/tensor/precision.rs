@@ -78,6 +78,9 @@ impl Value {
         if self.kind() != Kind::Float || self.dtype_name() == precision.name() || self.is_tracked() {
             return self;
         }
+        if self.is_in_pieces() {
+            return self.mapped((Kind::Float, precision), move |block| Ok(block.clone().held_in(precision)));
+        }
         let origin = self.origin().map(<[usize]>::to_vec);
         match precision {
             Precision::F32 => self.with_raw(|raw| raw),

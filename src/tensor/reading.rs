@@ -14,6 +14,9 @@ impl Value {
     /// All elements as 32-bit floats in row-major order; waits for the device.
     pub fn read_f32(&self) -> Result<Vec<f32>, TensorError> {
         proceed()?;
+        if self.is_in_pieces() {
+            return self.held()?.read_f32();
+        }
         match self.kind() {
             Kind::Float => Tensor::<1>::from_dispatch(self.flat_raw()).try_into_vec_as::<f32>().map_err(read_error),
             _ => Ok(self.read_f64()?.into_iter().map(|x| x as f32).collect()),
@@ -23,6 +26,10 @@ impl Value {
     /// All elements as 64-bit floats in row-major order (truth values as 0 and 1); waits for the device.
     pub fn read_f64(&self) -> Result<Vec<f64>, TensorError> {
         proceed()?;
+        if self.is_in_pieces() {
+            self.check_memory(12)?;
+            return self.held()?.read_f64();
+        }
         match self.kind() {
             Kind::Float => Tensor::<1>::from_dispatch(self.flat_raw()).try_into_vec_as::<f64>().map_err(read_error),
             Kind::Int => Ok(self.read_i64()?.into_iter().map(|x| x as f64).collect()),
@@ -32,6 +39,9 @@ impl Value {
 
     /// All elements as whole numbers; floats are refused.
     pub fn read_i64(&self) -> Result<Vec<i64>, TensorError> {
+        if self.is_in_pieces() {
+            return self.held()?.read_i64();
+        }
         match self.kind() {
             Kind::Int => Tensor::<1, Int>::from_dispatch(self.flat_raw()).try_into_vec_as::<i64>().map_err(read_error),
             Kind::Bool => Ok(self.read_bool()?.into_iter().map(i64::from).collect()),
@@ -41,6 +51,9 @@ impl Value {
 
     /// All elements as truth values; other kinds are refused.
     pub fn read_bool(&self) -> Result<Vec<bool>, TensorError> {
+        if self.is_in_pieces() {
+            return self.held()?.read_bool();
+        }
         match self.kind() {
             Kind::Bool => {
                 Tensor::<1, Bool>::from_dispatch(self.flat_raw()).try_into_vec_as::<bool>().map_err(read_error)
@@ -93,13 +106,16 @@ impl Value {
     /// The float tensor as it is held on the CPU, if it is there and no gradient follows it.
     fn host_tensor(&self) -> Option<FlexTensor> {
         match self.kind() {
-            Kind::Float => self.held_any_rank().try_into_primitive::<Flex>().ok(),
+            Kind::Float if !self.is_in_pieces() => self.held_any_rank().try_into_primitive::<Flex>().ok(),
             _ => None,
         }
     }
 
     /// All elements in host memory, without a copy if they are there already.
     pub(super) fn on_host(&self) -> Result<HostF32, TensorError> {
+        if self.is_in_pieces() {
+            return self.held()?.on_host();
+        }
         self.host_f32().map_or_else(|| self.read_f32().map(HostF32::Copied), Ok)
     }
 

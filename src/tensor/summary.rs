@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, Transaction};
 
-use super::host::{self, Census};
+use super::host::{self, Census, PIECE};
 use super::reading::{FEW, read_error};
 use super::tree;
 use super::{Kind, TensorError, Value};
@@ -60,26 +60,44 @@ impl Summary {
         summary.finish(at, shape)
     }
 
-    /// The same for 32-bit floats, in two quick passes.
+    /// The same for 32-bit floats, in one quick pass.
     pub fn of_f32(data: &[f32], shape: &[usize]) -> Summary {
-        let census = host::census(data);
-        let Census { nan, pos_inf, neg_inf, zeros, .. } = census;
-        let magnitude = census.max.abs().max(census.min.abs());
-        let mut summary = Summary {
-            count: data.len() as u64,
-            nan,
-            pos_inf,
-            neg_inf,
-            zeros,
-            absmax: magnitude.into(),
-            ..Summary::default()
-        };
+        let census = host::censuses(data).into_iter().fold(Census::default(), Census::join);
+        let at = if census.finite == 0 { None } else { host::first_of_magnitude(data, census.magnitude()) };
+        Summary::of_census(&census, at, shape)
+    }
+
+    /// That of a census, and where its largest magnitude is first.
+    fn of_census(census: &Census, at: Option<usize>, shape: &[usize]) -> Summary {
+        let Census { finite, nan, pos_inf, neg_inf, zeros, .. } = *census;
+        let count = finite + nan + pos_inf + neg_inf;
+        let absmax = census.magnitude().into();
+        let mut summary = Summary { count, nan, pos_inf, neg_inf, zeros, absmax, ..Summary::default() };
         (summary.min, summary.max, summary.l2) = (census.min.into(), census.max.into(), census.squares.sqrt());
-        let finite = summary.finite();
-        summary.mean = census.sum / finite as f64;
-        summary.std = (host::spread(data, summary.mean) / finite as f64).sqrt();
-        let at = if finite == 0 { None } else { host::first_of_magnitude(data, magnitude) };
+        (summary.mean, summary.std) = (census.sum / finite as f64, (census.spread / finite as f64).sqrt());
         summary.finish(at, shape)
+    }
+
+    /// The same for a value in pieces, with the same bits.
+    fn in_pieces(value: &Value) -> Result<Summary, TensorError> {
+        let (mut all, mut largest) = (Census::default(), None);
+        value.for_elements(|start, some| {
+            for (i, census) in host::censuses(some).into_iter().enumerate() {
+                let beyond = |(magnitude, _): (f32, usize)| census.magnitude() > magnitude;
+                if census.finite > 0 && largest.is_none_or(beyond) {
+                    largest = Some((census.magnitude(), start + i * PIECE));
+                }
+                all = all.join(census);
+            }
+        })?;
+        let at = match largest {
+            Some((magnitude, piece)) => {
+                let part = value.elements(piece..value.count().min(piece + PIECE))?;
+                host::first_of_magnitude(&part, magnitude).map(|at| piece + at)
+            }
+            None => None,
+        };
+        Ok(Summary::of_census(&all, at, value.shape()))
     }
 
     /// The statistics of several parts together, but for `absmax_index`, which is left empty.
@@ -140,6 +158,9 @@ impl Value {
     /// Statistics over all elements. On the CPU they are computed in place in 64 bits; elsewhere on the device, with
     /// one transfer of a dozen numbers. A few elements, and what a device cannot add up in 32 bits, are read instead.
     pub fn summary(&self) -> Result<Summary, TensorError> {
+        if self.is_in_pieces() {
+            return Summary::in_pieces(self);
+        }
         if let Some(host) = self.host_f32() {
             return Ok(Summary::of_f32(host.as_slice(), self.shape()));
         }

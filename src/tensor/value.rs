@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use burn::tensor::{Bool, DType, DispatchTensor, Element, FloatDType, Int, Shape, Tensor, TensorData};
 
-use super::{Axis, Device, MAX_RANK, TensorError, named, proceed, shape_text};
+use super::pieces::Pieces;
+use super::{Axis, Device, Precision, TensorError, named, proceed, shape_text};
 
 named! {
     /// What the elements of a value are.
@@ -27,7 +28,7 @@ pub struct Value(Arc<Parts>);
 /// tensor.
 #[derive(Clone)]
 struct Parts {
-    raw: DispatchTensor,
+    held: Held,
     shape: Vec<usize>,
     axes: Vec<Axis>,
     kind: Kind,
@@ -35,6 +36,14 @@ struct Parts {
     dtype: DType,
     /// Where each axis begins in the whole value it was cut from; `None` if that is not known.
     origin: Option<Vec<usize>>,
+}
+
+/// Where the elements are.
+#[derive(Clone)]
+enum Held {
+    Whole(DispatchTensor),
+    /// Nowhere: they are computed when they are looked at.
+    Pieces(Pieces),
 }
 
 impl std::fmt::Debug for Value {
@@ -92,7 +101,35 @@ impl Value {
         // Callers refuse what is too large; in tests, this names the one that forgot.
         #[cfg(test)]
         super::device::limited::assert_held(&shape);
-        Value(Arc::new(Parts { raw, axes: vec![Axis::None; shape.len()], shape, kind, dtype, origin: None }))
+        Value::of_parts(Held::Whole(raw), shape, kind, dtype)
+    }
+
+    pub(super) fn of_pieces(shape: &[usize], kind: Kind, pieces: Pieces) -> Value {
+        let dtype = if pieces.precision == Precision::F16 { DType::F16 } else { DType::F32 };
+        Value::of_parts(Held::Pieces(pieces), shape.to_vec(), kind, dtype)
+    }
+
+    fn of_parts(held: Held, shape: Vec<usize>, kind: Kind, dtype: DType) -> Value {
+        Value(Arc::new(Parts { held, axes: vec![Axis::None; shape.len()], shape, kind, dtype, origin: None }))
+    }
+
+    pub(super) fn pieces(&self) -> Option<&Pieces> {
+        match &self.0.held {
+            Held::Pieces(pieces) => Some(pieces),
+            Held::Whole(_) => None,
+        }
+    }
+
+    /// The tensor. What is in pieces is put together for it: whoever may meet a value that memory does not hold asks
+    /// for [`Value::held`] first.
+    ///
+    /// # Panics
+    /// If the memory that is free does not hold a value in pieces.
+    fn raw(&self) -> DispatchTensor {
+        match &self.0.held {
+            Held::Whole(raw) => raw.clone(),
+            Held::Pieces(_) => self.held().unwrap_or_else(|error| panic!("{error}")).raw(),
+        }
     }
 
     /// For changing axes and origin; clones of this value keep theirs.
@@ -138,16 +175,28 @@ impl Value {
     /// sizes are known to agree.
     pub(crate) fn reshaped(self, shape: &[usize]) -> Value {
         debug_assert_eq!(self.count(), shape.iter().product::<usize>());
+        if let (Some(pieces), [.., rows, width]) = (self.pieces(), shape)
+            && self.shape().ends_with(&[*rows, *width])
+        {
+            return Value::of_pieces(shape, self.kind(), pieces.clone());
+        }
         let to = Shape::from(raw_shape(shape));
-        let Parts { raw, kind, dtype, .. } = Arc::unwrap_or_clone(self.0);
+        let (kind, dtype) = (self.kind(), self.dtype());
+        let raw = self.into_raw();
         // A reshape given as a `Shape` looks at run-time shapes only, so rank 1 stands for every rank here.
         let raw = match kind {
             Kind::Float => Tensor::<1>::from_dispatch(raw).reshape::<1, _>(to).into_dispatch(),
             Kind::Int => Tensor::<1, Int>::from_dispatch(raw).reshape::<1, _>(to).into_dispatch(),
             Kind::Bool => Tensor::<1, Bool>::from_dispatch(raw).reshape::<1, _>(to).into_dispatch(),
         };
-        let axes = vec![Axis::None; shape.len()];
-        Value(Arc::new(Parts { raw, shape: shape.to_vec(), axes, kind, dtype, origin: None }))
+        Value::of_parts(Held::Whole(raw), shape.to_vec(), kind, dtype)
+    }
+
+    /// The tensor without a second handle to it, if this is the only one.
+    fn into_raw(self) -> DispatchTensor {
+        let held = if self.is_in_pieces() { Held::Whole(self.raw()) } else { Arc::unwrap_or_clone(self.0).held };
+        let Held::Whole(raw) = held else { unreachable!("what is in pieces has been put together") };
+        raw
     }
 
     // Looking at them without reading -------------------------------------------------------------------------------
@@ -169,8 +218,13 @@ impl Value {
         self.0.kind
     }
 
-    /// Bytes of device memory that its elements take, shared ones included.
+    /// Bytes of device memory that its elements take, shared ones included; 0 for a value in pieces.
     pub fn bytes(&self) -> u64 {
+        if self.is_in_pieces() { 0 } else { self.bytes_of_all() }
+    }
+
+    /// Bytes that its elements take, or would take if they were held.
+    pub fn bytes_of_all(&self) -> u64 {
         let size = match (self.kind(), self.dtype()) {
             (Kind::Bool, _) => 1,
             (_, DType::F64 | DType::I64) => 8,
@@ -214,10 +268,13 @@ impl Value {
     }
 
     pub fn device(&self) -> Device {
+        if let Some(pieces) = self.pieces() {
+            return pieces.device.clone();
+        }
         let burn = match self.kind() {
-            Kind::Float => Tensor::<1>::from_dispatch(self.0.raw.clone()).device(),
-            Kind::Int => Tensor::<1, Int>::from_dispatch(self.0.raw.clone()).device(),
-            Kind::Bool => Tensor::<1, Bool>::from_dispatch(self.0.raw.clone()).device(),
+            Kind::Float => Tensor::<1>::from_dispatch(self.raw()).device(),
+            Kind::Int => Tensor::<1, Int>::from_dispatch(self.raw()).device(),
+            Kind::Bool => Tensor::<1, Bool>::from_dispatch(self.raw()).device(),
         };
         Device::of(burn)
     }
@@ -230,7 +287,7 @@ impl Value {
 
     /// The same as it is held.
     pub(super) fn held_any_rank(&self) -> Tensor<1> {
-        Tensor::from_dispatch(self.0.raw.clone())
+        Tensor::from_dispatch(self.raw())
     }
 
     /// The same value with what `change` makes of its float tensor.
@@ -241,7 +298,7 @@ impl Value {
     /// The same shape and axes with a different float tensor of that shape.
     pub(super) fn replaced(&self, tensor: Tensor<1>) -> Value {
         let dtype = tensor.dtype();
-        Value(Arc::new(Parts { raw: tensor.into_dispatch(), dtype, ..Parts::clone(&self.0) }))
+        Value(Arc::new(Parts { held: Held::Whole(tensor.into_dispatch()), dtype, ..Parts::clone(&self.0) }))
     }
 
     // Taking the tensor out: the value must have the rank and the kind ---------------------------------------------
@@ -260,49 +317,38 @@ impl Value {
     /// The float tensor of rank `D` as it is held: for operations that move elements without computing.
     pub fn held_tensor<const D: usize>(&self) -> Tensor<D> {
         self.expect(Kind::Float, D);
-        Tensor::from_dispatch(self.0.raw.clone())
+        Tensor::from_dispatch(self.raw())
     }
 
     /// The int tensor of rank `D` (rank 1 for a scalar).
     pub fn int_tensor<const D: usize>(&self) -> Tensor<D, Int> {
         self.expect(Kind::Int, D);
-        Tensor::from_dispatch(self.0.raw.clone())
+        Tensor::from_dispatch(self.raw())
     }
 
     /// The bool tensor of rank `D` (rank 1 for a scalar).
     pub fn bool_tensor<const D: usize>(&self) -> Tensor<D, Bool> {
         self.expect(Kind::Bool, D);
-        Tensor::from_dispatch(self.0.raw.clone())
+        Tensor::from_dispatch(self.raw())
     }
 
     /// As floats: whole numbers and truth values (0 and 1) are converted on the device.
     pub fn to_float(&self) -> Value {
+        if self.is_in_pieces() && self.kind() != Kind::Float {
+            return self.mapped((Kind::Float, Precision::F32), |block| Ok(block.to_float()));
+        }
         let tensor = match self.kind() {
             Kind::Float => return self.clone(),
-            Kind::Int => Tensor::<1, Int>::from_dispatch(self.0.raw.clone()).float(),
-            Kind::Bool => Tensor::<1, Bool>::from_dispatch(self.0.raw.clone()).float(),
+            Kind::Int => Tensor::<1, Int>::from_dispatch(self.raw()).float(),
+            Kind::Bool => Tensor::<1, Bool>::from_dispatch(self.raw()).float(),
         };
         let dtype = tensor.dtype();
-        let raw = tensor.into_dispatch();
-        Value(Arc::new(Parts { raw, origin: None, kind: Kind::Float, dtype, ..Parts::clone(&self.0) }))
-    }
-
-    /// The value with leading axes of length 1 up to [`MAX_RANK`]: what operations on any rank work on.
-    pub(crate) fn padded(&self) -> Value {
-        let mut shape = vec![1; MAX_RANK - self.shape().len()];
-        shape.extend_from_slice(self.shape());
-        self.clone().reshaped(&shape)
-    }
-
-    /// The value as `[outer, axis, inner]`: what operations along one axis work on.
-    pub(crate) fn along(&self, axis: usize) -> Value {
-        let (outer, rest) = self.shape().split_at(axis);
-        let (len, inner) = (rest[0], &rest[1..]);
-        self.clone().reshaped(&[outer.iter().product(), len, inner.iter().product()])
+        let held = Held::Whole(tensor.into_dispatch());
+        Value(Arc::new(Parts { held, origin: None, kind: Kind::Float, dtype, ..Parts::clone(&self.0) }))
     }
 
     pub(super) fn flat_raw(&self) -> DispatchTensor {
-        Arc::unwrap_or_clone(self.clone().reshaped(&[self.count()]).0).raw
+        self.clone().reshaped(&[self.count()]).into_raw()
     }
 }
 

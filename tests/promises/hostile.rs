@@ -14,7 +14,7 @@ use crate::common::{Ran, llmdbg_in};
 use crate::parity::fixture;
 
 /// Kilobytes of address space: what threads and allocator reserve takes most of it.
-const MOST_MEMORY: &str = "4000000";
+const MOST_MEMORY: u64 = 4_000_000;
 
 /// Opening a real file of this size takes a hundredth of it.
 const MOST_TIME: Duration = Duration::from_secs(20);
@@ -26,9 +26,14 @@ fn open(model: &Path) -> Ran {
 
 /// The program on a model, with arguments, under the limits.
 pub fn limited(model: &Path, arguments: &[&str]) -> Ran {
+    limited_to(MOST_MEMORY, model, arguments)
+}
+
+/// The same with so many kilobytes of addresses.
+pub fn limited_to(most_memory: u64, model: &Path, arguments: &[&str]) -> Ran {
     let start = Instant::now();
     let program = env!("CARGO_BIN_EXE_llmdbg");
-    let script = format!("ulimit -v {MOST_MEMORY}; exec timeout -k 1 {} \"$@\"", MOST_TIME.as_secs());
+    let script = format!("ulimit -v {most_memory}; exec timeout -k 1 {} \"$@\"", MOST_TIME.as_secs());
     let output = Command::new("sh")
         .args(["-c", &script, "sh", program, "-batch", "-nx", "--device", "cpu"])
         .args(arguments)

@@ -1,7 +1,7 @@
 //! Promises: a file that is not a file is refused and never waited for; what would take all memory is refused before it does.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
@@ -246,14 +246,14 @@ fn a_template_that_makes_a_text_of_another_size_than_its_conversation_is_stopped
 
 #[test]
 fn a_prompt_that_no_memory_holds_is_refused_before_a_pass() {
-    let folder = tempfile::tempdir().unwrap();
-    let path: PathBuf = folder.path().join("long.txt");
-    fs::write(&path, "the dog and the nurse ".repeat(4000)).unwrap();
-    let ran = limited(&fixture("llama"), &["--prompt-file", &path.display().to_string(), "-ex", "run"]);
-    assert!(ran.status == 4 && ran.err.contains("tokens takes at least"), "{} {}", ran.status, ran.err);
-    // In a session that goes on.
-    let set = format!("set prompt {}", "the dog and the nurse ".repeat(4000));
-    let ran = limited(&fixture("llama"), &["--keep-going", "-p", "a", "-ex", &set, "-ex", "run"]);
-    assert!(ran.status == 1 && ran.err.contains("tokens takes at least"), "{} {}", ran.status, ran.err);
-    assert!(ran.out.contains("Pass finished"), "{}", ran.out);
+    let refused = |err: &str| err.contains("tokens takes at least") && err.contains(" tokens fit");
+    let ran = limited(&fixture("llama"), &["-p", "a", "--pad-to", "3000000", "-ex", "run"]);
+    assert!(ran.status == 4 && refused(&ran.err), "{} {}", ran.status, ran.err);
+    // With what is recorded, in a session that goes on.
+    let ran = limited(
+        &fixture("llama"),
+        &["--keep-going", "-p", "a", "--pad-to", "1500000", "-ex", "run", "-ex", "echo still here\\n"],
+    );
+    assert!(ran.status == 1 && refused(&ran.err), "{} {}", ran.status, ran.err);
+    assert!(ran.out.contains("still here"), "{}", ran.out);
 }

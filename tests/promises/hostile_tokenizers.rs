@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
 use crate::common::{Ran, ex};
-use crate::hostile::limited;
+use crate::hostile::{limited, limited_to};
 use crate::parity::fixture;
 
 /// Parts of a file that are changed.
@@ -98,7 +98,8 @@ fn texts_that_grow_without_end_are_stopped_and_the_session_goes_on() {
 fn a_text_of_more_tokens_than_memory_holds_is_refused() {
     let mut changed = tokenizer("llama");
     changed["normalizer"] = sequence("normalizers", &replace(json!({"String": "a"}), &"a".repeat(10)), 2);
-    let ran = tried(with_tokenizer("llama", &changed).path(), &"a".repeat(3000));
+    let folder = with_tokenizer("llama", &changed);
+    let ran = limited_to(900_000, folder.path(), &["-p", &"a".repeat(3000), "-ex", "run"]);
     assert_eq!(ran.status, 4, "{}", ran.out);
     assert!(ran.err.contains("tokens takes at least") && ran.err.contains("shorten the prompt"), "{}", ran.err);
 }

@@ -47,6 +47,7 @@ mod mistakes;
 mod narrow;
 mod nonsense;
 mod parity;
+mod pieces;
 mod poison;
 mod precision;
 mod probing;

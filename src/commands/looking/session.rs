@@ -3,13 +3,14 @@
 use crate::answer::{Answer, Table};
 use crate::commands::frame::Done;
 use crate::commands::state::{Call, Console, named, places, snapshot};
+use crate::debugger::Run;
 use crate::lang::location::{Choice, parse_location};
 use crate::lang::{LangError, Span};
 use crate::model::spec::{Head, ModelSpec};
 use crate::model::text::bytes;
 use crate::model::weights::Residency;
-use crate::program::Module;
-use crate::tensor::{Axis, Precision};
+use crate::program::{Module, comes_in_pieces};
+use crate::tensor::{Axis, Precision, largest_held};
 
 /// `info WHAT`: one of the subjects that the groups of commands report.
 pub fn info(console: &mut Console, call: Call<'_>) -> Done {
@@ -76,15 +77,29 @@ pub fn record(console: &Console) -> Answer {
         format!("branch {branch}: {computed} of {ops} ops computed, {kept} kept, {}", bytes(status.bytes)),
         format!("all branches: {} of a budget of {}", bytes(total), bytes(run.budget())),
     ];
-    if kept < computed {
-        let what = "block boundaries are kept, the inside of a block is computed again when asked for";
+    let pieces: usize = (0..run.branch().passes()).map(|pass| in_pieces(run, pass)).sum();
+    if kept + pieces < computed {
+        let what = "block boundaries are kept as far as they fit, all else is computed again when asked for";
         lines.push(format!("over the budget: {what}"));
+    }
+    if pieces > 0 {
+        let held = bytes(largest_held());
+        lines.push(format!(
+            "{pieces} values are larger than {held}: they are computed in pieces when they are looked at"
+        ));
     }
     if recomputed > 0 {
         lines.push(format!("{recomputed} values have been computed again, with the same bits"));
     }
     lines.push(resident(&run.model.weights.residency()));
     Answer::Text(lines.join("\n"))
+}
+
+/// Ops of a pass computed so far whose values are in pieces.
+fn in_pieces(run: &Run, pass: usize) -> usize {
+    let (branch, rows) = (run.branch(), run.branch().text().rows.len());
+    let ops = run.program.ops.iter().take(if run.device().is_cpu() { branch.frontier(pass) } else { 0 });
+    ops.filter(|op| comes_in_pieces(op, rows, branch.span(pass))).count()
 }
 
 pub fn sites(console: &mut Console) -> Answer {

@@ -114,31 +114,21 @@ impl Console {
                 return Err(format!("a heat map needs two axes, found {shape}: take a slice, such as [head=0]").into());
             }
         };
-        let data = value.read_f64()?;
         let (rows, columns) = (value.shape()[0], value.shape()[1]);
-        let summary = Summary::of_host(data.iter().copied(), value.shape());
         let pool = [rows.div_ceil(cells.0.max(1)).max(1), columns.div_ceil(cells.1.max(1)).max(1)];
         let (out_rows, out_columns) = (rows.div_ceil(pool[0]), columns.div_ceil(pool[1]));
-        let mut pooled = Vec::with_capacity(out_rows * out_columns);
-        for r in 0..out_rows {
-            for c in 0..out_columns {
-                let mut best: Option<f64> = None;
-                for i in r * pool[0]..((r + 1) * pool[0]).min(rows) {
-                    for j in c * pool[1]..((c + 1) * pool[1]).min(columns) {
-                        let x = data[i * columns + j];
-                        // NaN must show; -inf of a mask must not hide what is next to it.
-                        best = Some(match best {
-                            None => x,
-                            Some(best) if best.is_nan() || x.is_nan() => f64::NAN,
-                            Some(best) if best == f64::NEG_INFINITY => x,
-                            Some(best) if x != f64::NEG_INFINITY && x.abs() > best.abs() => x,
-                            Some(best) => best,
-                        });
-                    }
+        let mut best: Vec<Option<f64>> = vec![None; out_rows * out_columns];
+        value.for_blocks(|_, some, block| {
+            for (i, line) in some.zip(block.read_f64()?.chunks(columns.max(1))) {
+                let cells = best[i / pool[0] * out_columns..].iter_mut();
+                for (best, part) in cells.zip(line.chunks(pool[1])) {
+                    *best = part.iter().fold(*best, |best, x| Some(best.map_or(*x, |best| more_telling(best, *x))));
                 }
-                pooled.push(best.unwrap_or(f64::NAN));
             }
-        }
+            Ok(())
+        })?;
+        let summary = value.summary()?;
+        let pooled = best.into_iter().map(|best| best.unwrap_or(f64::NAN)).collect();
         let [row_axis, column_axis] = [value.axes()[0], value.axes()[1]];
         let label = |axis: usize, i: usize| match (self.first_entry(&value, axis), value.axes()[axis]) {
             (Some(first), Axis::Head | Axis::Dim | Axis::Neuron | Axis::Expert | Axis::Row | Axis::None) => {
@@ -155,6 +145,16 @@ impl Console {
 
     pub(crate) fn text_map(&self, title: &str, value: &Value) -> Result<Answer> {
         Ok(Answer::Map(self.map(title.into(), value, (MAP_CELLS, MAP_CELLS))?))
+    }
+}
+
+/// The one of two numbers that stands for both in a map. NaN must show; -inf of a mask must not hide what is next to it.
+fn more_telling(best: f64, x: f64) -> f64 {
+    match best {
+        _ if best.is_nan() || x.is_nan() => f64::NAN,
+        f64::NEG_INFINITY => x,
+        best if x != f64::NEG_INFINITY && x.abs() > best.abs() => x,
+        best => best,
     }
 }
 

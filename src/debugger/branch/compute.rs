@@ -16,6 +16,8 @@ struct Recorded<'a> {
     edits: &'a [Edit],
     /// Holds the columns before the pass of all ops that are read.
     cache: &'a mut Cache,
+    /// Values computed that the pass had before; those in pieces are not computed by it.
+    again: u64,
 }
 
 impl Visitor for Recorded<'_> {
@@ -39,6 +41,7 @@ impl Visitor for Recorded<'_> {
     }
 
     fn made(&mut self, op: usize, value: Value) -> Result<Value, TensorError> {
+        self.again += u64::from(op < self.pass.frontier && !value.is_in_pieces());
         // Positions of a value count from the beginning of the text.
         edit::edited(self.edits, Mark::new(self.number, op), value.beginning_at(self.pass.span().start))
     }
@@ -55,7 +58,7 @@ impl Branch {
         let Branch { passes, weights, edits, cache, .. } = self;
         let pass = &passes[number];
         let replay = Replay { program, weights, context: &pass.context };
-        (replay, Recorded { program, number, pass, edits, cache })
+        (replay, Recorded { program, number, pass, edits, cache, again: 0 })
     }
 
     /// The value that an op has in a pass, as the edits leave it: recorded, or computed again from what is.
@@ -68,11 +71,10 @@ impl Branch {
             return Ok(value.clone());
         }
         let needed = needed(program, pass, at.op);
-        let again = needed.iter().filter(|&&op| op < pass.frontier).count();
         self.fill_for(program, at.pass, &needed)?;
         let (replay, mut recorded) = self.recorded(program, at.pass);
         let mut values = replay.run(needed, Values::new(), Keep::Read, &mut recorded)?;
-        self.recomputed += again as u64;
+        self.recomputed += recorded.again;
         Ok(values.remove(&at.op).expect("nothing that ran has read it"))
     }
 

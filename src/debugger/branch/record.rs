@@ -35,8 +35,10 @@ impl Branch {
         self.held + self.cache.bytes()
     }
 
-    /// Keeps a value, or drops it. A value that is only another name for an earlier one takes no memory.
+    /// Keeps a value, or drops it. A value that is only another name for an earlier one takes no memory. One in pieces is
+    /// not kept: making it again computes nothing, and until then what it is computed from can be dropped.
     pub(in crate::debugger) fn set(&mut self, program: &Program, at: Mark, value: Option<Value>) {
+        let value = value.filter(|value| !value.is_in_pieces());
         let own = program.ops[at.op].kernel != Kernel::Same;
         let size = |value: &Option<Value>| value.as_ref().filter(|_| own).map_or(0, Value::bytes);
         let before = &self.passes[at.pass].values[at.op];
@@ -54,8 +56,8 @@ impl Branch {
     }
 
     /// Drops recorded values until at most `budget` bytes are held: first those of earlier passes, then those of the
-    /// pass of `cursor` that only an earlier part of it read. Inputs of blocks, keys and values stay: all else follows
-    /// from them.
+    /// pass of `cursor` that only an earlier part of it read. Inputs of blocks, keys and values stay, since all else
+    /// follows from them; if they alone are more than that, those of a long prompt go too.
     pub(in crate::debugger) fn shrink(&mut self, program: &Program, budget: u64, cursor: Mark) {
         while self.bytes() > budget && self.swept < cursor.pass {
             for op in 0..program.ops.len() {
@@ -74,6 +76,33 @@ impl Branch {
             if !alive && !program.keeps(op, false) && op + 1 != cursor.op {
                 self.set(program, Mark { pass: cursor.pass, op }, None);
             }
+        }
+        self.thin_out(program, budget, cursor);
+    }
+
+    /// Drops keys and values of the pass of the prompt, then inputs of its blocks, of which every second, fourth and so
+    /// on stays: what is between two that stay is computed again from the first of them.
+    fn thin_out(&mut self, program: &Program, budget: u64, cursor: Mark) {
+        let gone_by = |op: usize| {
+            let read = program.readers(op).iter().all(|&reader| reader < cursor.op) && op + 1 != cursor.op;
+            cursor.pass > 0 || read
+        };
+        let mut drop_where = |drops: &dyn Fn(usize, usize) -> bool| {
+            for op in 0..self.passes[0].frontier {
+                if self.bytes() <= budget {
+                    return;
+                }
+                let of_block = program.ops[op].layer.filter(|_| program.keeps(op, false));
+                if of_block.is_some_and(|layer| drops(op, layer)) && gone_by(op) {
+                    self.set(program, Mark::new(0, op), None);
+                }
+            }
+        };
+        drop_where(&|op, _| program.is_cached(op));
+        let mut apart = 2;
+        while apart / 2 < program.n_layers() {
+            drop_where(&|_, layer| layer % apart != 0);
+            apart *= 2;
         }
     }
 }

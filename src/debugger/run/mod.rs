@@ -201,8 +201,13 @@ impl Run {
         true
     }
 
+    /// Bytes that the recordings of all branches hold; what branches share counts for each.
+    pub fn recorded(&self) -> u64 {
+        self.branches.iter().map(Branch::bytes).sum()
+    }
+
     fn shrink(&mut self) {
-        let total: u64 = self.branches.iter().map(Branch::bytes).sum();
+        let total = self.recorded();
         if total <= self.budget {
             return;
         }

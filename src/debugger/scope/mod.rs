@@ -291,13 +291,22 @@ impl Scope for RunScope<'_> {
         for (pass, span) in spans.into_iter().enumerate() {
             let logits = self.value_at(Mark { pass, op })?;
             let logprobs = logits.slice(&[Slice::At(self.row)])?.log_softmax(1)?;
-            for (column, next) in real.iter().zip(&ids[1..]).filter(|(column, _)| span.contains(column)) {
-                let one = logprobs.slice(&[Slice::At(column - span.start), Slice::At(*next as usize)])?;
-                match self.given {
-                    Some(_) => parts.push(one.reshape(&[1])?),
-                    None => sum -= one.read_scalar()?,
+            let here = || real.iter().zip(&ids[1..]).filter(|(column, _)| span.contains(column));
+            if self.given.is_some() {
+                for (column, next) in here() {
+                    let one = logprobs.slice(&[Slice::At(column - span.start), Slice::At(*next as usize)])?;
+                    parts.push(one.reshape(&[1])?);
                 }
+                continue;
             }
+            let mut next = here().peekable();
+            logprobs.for_blocks(|_, rows, block| {
+                while let Some((column, id)) = next.next_if(|(column, _)| rows.contains(&(**column - span.start))) {
+                    let at = [Slice::At(column - span.start - rows.start), Slice::At(*id as usize)];
+                    sum -= block.slice(&at)?.read_scalar()?;
+                }
+                Ok(())
+            })?;
         }
         if self.given.is_some() {
             let all = Value::concat(&parts, 0)?;

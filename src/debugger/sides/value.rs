@@ -88,7 +88,7 @@ pub(super) fn meaning(op: &Op) -> Meaning {
 }
 
 pub(super) fn of_row(value: &Value, row: usize) -> Result<SideValue> {
-    let value = value.slice(&[Slice::At(row)])?;
+    let value = value.slice(&[Slice::At(row)])?.held()?;
     Ok(SideValue {
         shape: value.shape().to_vec(),
         axes: value.axes().to_vec(),

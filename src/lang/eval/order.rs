@@ -31,9 +31,18 @@ impl Evaluator<'_> {
             return Err(LangError::new(message, wanted.span));
         }
         let mut top = Vec::new();
-        for line in lines(&x, axis).at(call.span)? {
-            top.extend(line.topk(k as usize).at(call.span)?.values.into_iter().map(|v| v as f32));
+        let of_lines = |block: &Value| -> Result<(), TensorError> {
+            for line in lines(block, block.shape().len() - 1)? {
+                top.extend(line.topk(k as usize)?.values.into_iter().map(|v| v as f32));
+            }
+            Ok(())
+        };
+        let mut of_lines = of_lines;
+        match x.is_in_pieces() {
+            true => x.for_blocks(|_, _, block| of_lines(&block)),
+            false => of_lines(&x),
         }
+        .at(call.span)?;
         let (mut shape, mut axes) = (x.shape().to_vec(), x.axes().to_vec());
         shape[axis] = k as usize;
         axes[axis] = Axis::None;
@@ -54,7 +63,7 @@ impl Evaluator<'_> {
         let last = x.shape().len() - 1;
         let order: Vec<usize> = (0..=last).filter(|&i| i != axis).chain([axis]).collect();
         let mut found = Vec::new();
-        for line in lines(&x.permute(&order), last).at(call.span)? {
+        for line in lines(&x.held().at(call.span)?.permute(&order), last).at(call.span)? {
             found.push(line.quantile(q).at(call.span)?);
         }
         Ok(Datum::Tensor(x.of_lines(found, axis)))

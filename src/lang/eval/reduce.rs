@@ -105,10 +105,7 @@ impl Evaluator<'_> {
         let axis = call.optional(1).map(|axis| self.axis(axis, &value)).transpose()?;
         match axis {
             Some(axis) if value.shape().len() > 1 => value.arg_extreme(axis, largest).at(x.span).map(Datum::Tensor),
-            _ => {
-                let flat = value.reshape(&[value.count()]).and_then(|flat| flat.arg_extreme(0, largest));
-                flat.and_then(|at| at.read_scalar()).at(x.span).map(Datum::Num)
-            }
+            _ => value.arg_extreme_of_all(largest).at(x.span).map(Datum::Num),
         }
     }
 

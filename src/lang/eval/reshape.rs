@@ -18,7 +18,8 @@ impl Evaluator<'_> {
     }
 
     pub fn transpose(&mut self, call: &Bound<'_>) -> Result<Datum> {
-        self.value(call.required(0)).map(|x| Datum::Tensor(x.transpose()))
+        let x = self.value(call.required(0))?.held().at(call.span)?;
+        Ok(Datum::Tensor(x.transpose()))
     }
 
     pub fn reshape(&mut self, call: &Bound<'_>) -> Result<Datum> {

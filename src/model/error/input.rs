@@ -12,10 +12,10 @@ pub enum InputError {
     TooLong { tokens: usize, max: usize },
     #[error(
         "a pass over {rows}{tokens} tokens takes at least {needed} of memory, and {available} are free: shorten the \
-         prompt"
+         prompt, {fit} tokens fit"
     )]
     /// `rows` is `N rows of `, or nothing for one.
-    TooMuch { rows: String, tokens: usize, needed: String, available: String },
+    TooMuch { rows: String, tokens: usize, needed: String, available: String, fit: usize },
     #[error("the text has {max} tokens, as many as the model has positions for: it cannot be continued")]
     Full { max: usize },
     #[error(

@@ -1,7 +1,10 @@
 //! Which keys a query sees.
+//!
+//! What is masked follows from a rule and from the padding, and is worked out for a row of scores when it is needed: for
+//! every pair of tokens at once it would take gigabytes for a long text. Only operations over burn tensors get it whole.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use burn::tensor::{Bool, Tensor};
 
@@ -10,26 +13,34 @@ use crate::model::spec::{Blind, ModelSpec};
 use crate::tensor::{Device, Value};
 
 #[derive(Clone)]
-pub struct Mask {
-    /// True where masked, `[B or 1, 1, T, S]`.
-    pub(in crate::program) tensor: Tensor<4, Bool>,
-    /// The same in host memory, `[B or 1, T, S]`.
-    pub(in crate::program) host: Arc<[bool]>,
-    /// What queries attend to that see no key.
-    pub(in crate::program) blind: Option<BlindPattern>,
+pub struct Mask(Arc<Parts>);
+
+struct Parts {
+    rule: Rule,
+    blind: Blind,
+    /// The rows of the batch that differ: one without padding.
+    rows: Vec<Row>,
+    padded: bool,
+    span: Range<usize>,
+    device: Device,
+    tensor: OnceLock<Tensor<4, Bool>>,
+    blind_tensors: OnceLock<Option<BlindTensors>>,
 }
 
-/// The pattern of queries that see no key. Only padding can be so.
+struct Row {
+    /// Which keys are not padding.
+    real: Vec<bool>,
+    /// The position of each column that the model sees.
+    positions: Vec<usize>,
+}
+
+/// The pattern of queries that see no key, on the device.
 #[derive(Clone)]
-pub struct BlindPattern {
-    /// Which queries, `[B, T]`.
-    pub(in crate::program) queries: Arc<[bool]>,
-    /// Their pattern, zero for other queries: `[B, T, S]`.
-    pub(in crate::program) pattern: Arc<[f32]>,
-    /// The queries on the device, `[B, 1, T, 1]`.
-    pub(in crate::program) queries_tensor: Tensor<4, Bool>,
-    /// The pattern on the device, `[B, 1, T, S]`.
-    pub(in crate::program) pattern_tensor: Tensor<4>,
+pub struct BlindTensors {
+    /// Which queries, `[B, 1, T, 1]`.
+    pub(in crate::program) queries: Tensor<4, Bool>,
+    /// Their pattern, zero for other queries: `[B, 1, T, S]`.
+    pub(in crate::program) pattern: Tensor<4>,
 }
 
 /// The masks of all layers: keys after the query in a causal model, keys out of reach, and keys that are padding, for
@@ -47,7 +58,7 @@ pub fn masks(
     reaches.dedup();
     let of = |reach: Option<usize>| {
         let rule = Rule { causal: spec.attention.causal, reach };
-        Some((reach, mask(&rule, spec.attention.blind, input, positions, span.clone(), device)?))
+        Some((reach, mask(rule, spec.attention.blind, input, positions, span.clone(), device)?))
     };
     reaches.into_iter().filter_map(of).collect()
 }
@@ -67,7 +78,7 @@ impl Rule {
 }
 
 fn mask(
-    rule: &Rule,
+    rule: Rule,
     blind: Blind,
     input: &Input,
     positions: &[Vec<usize>],
@@ -80,54 +91,91 @@ fn mask(
     if whole && !padded {
         return None;
     }
-    let rows = if padded { input.rows.len() } else { 1 };
-    let mut data = Vec::with_capacity(rows * length * keys);
-    for (row, positions) in input.rows.iter().zip(positions).take(rows) {
-        for q in span.clone() {
-            data.extend((0..keys).map(|k| !(row.mask[k] && rule.sees(q, k, positions))));
-        }
-    }
-    let blind = if padded { blind_pattern(rule, blind, &data, rows, span, device) } else { None };
-    let host = Arc::from(data.as_slice());
-    let tensor = match device.holds((rows * length * keys) as u64) {
-        true => Value::from_bool(data, &[rows, 1, length, keys], device),
-        // Nothing reads it: scores are as large at least, and refused.
-        false => Value::from_bool(vec![false], &[1, 1, 1, 1], device),
+    let row = |(row, positions): (&crate::model::Row, &Vec<usize>)| Row {
+        real: row.mask[..keys].to_vec(),
+        positions: positions[..keys].to_vec(),
     };
-    Some(Mask { tensor: tensor.bool_tensor(), host, blind })
+    let rows = input.rows.iter().zip(positions).take(if padded { usize::MAX } else { 1 }).map(row).collect();
+    let device = device.clone();
+    let (tensor, blind_tensors) = (OnceLock::new(), OnceLock::new());
+    Some(Mask(Arc::new(Parts { rule, blind, rows, padded, span, device, tensor, blind_tensors })))
 }
 
-fn blind_pattern(
-    rule: &Rule,
-    blind: Blind,
-    masked: &[bool],
-    rows: usize,
-    span: Range<usize>,
-    device: &Device,
-) -> Option<BlindPattern> {
-    let (keys, length) = (span.end, span.len());
-    if keys == 0 || !device.holds((rows * length * keys) as u64) {
-        return None;
-    }
-    let queries: Vec<bool> = masked.chunks_exact(keys).map(|row| row.iter().all(|masked| *masked)).collect();
-    if !queries.contains(&true) {
-        return None;
-    }
-    let mut pattern = vec![0.0; rows * length * keys];
-    // Distances among padding are those of columns.
-    let columns: Vec<usize> = (0..keys).collect();
-    for (i, row) in pattern.chunks_exact_mut(keys).enumerate().filter(|(i, _)| queries[*i]) {
-        let q = span.start + i % length;
-        let sees = |k: usize| blind == Blind::All || rule.sees(q, k, &columns);
-        let seen = (0..keys).filter(|&k| sees(k)).count().max(1);
-        for (k, share) in row.iter_mut().enumerate() {
-            *share = if sees(k) { 1.0 / seen as f32 } else { 0.0 };
+impl Mask {
+    /// Sets the scores of masked keys to -inf: those of query `query` of the span in row `row` of the batch, `[S]`.
+    pub(in crate::program) fn apply(&self, row: usize, query: usize, scores: &mut [f32]) {
+        let Parts { rule, rows, padded, span, .. } = &*self.0;
+        let (row, q) = (&rows[row.min(rows.len() - 1)], span.start + query);
+        let seen = if rule.causal { (q + 1).min(scores.len()) } else { scores.len() };
+        let (seen, later) = scores.split_at_mut(seen);
+        later.fill(f32::NEG_INFINITY);
+        if let Some(reach) = rule.reach {
+            let here = row.positions[q];
+            for (x, position) in seen.iter_mut().zip(&row.positions) {
+                *x = if position.abs_diff(here) > reach { f32::NEG_INFINITY } else { *x };
+            }
+        }
+        if *padded {
+            for (x, real) in seen.iter_mut().zip(&row.real) {
+                *x = if *real { *x } else { f32::NEG_INFINITY };
+            }
         }
     }
-    Some(BlindPattern {
-        queries_tensor: Value::from_bool(queries.clone(), &[rows, 1, length, 1], device).bool_tensor(),
-        pattern_tensor: Value::from_f32(pattern.clone(), &[rows, 1, length, keys], device).tensor(),
-        queries: queries.into(),
-        pattern: pattern.into(),
-    })
+
+    /// A number of keys of which the first `queries` queries of the span see no later one.
+    pub(in crate::program) fn sees_up_to(&self, queries: usize) -> usize {
+        let Parts { rule, span, .. } = &*self.0;
+        if rule.causal { (span.start + queries).min(span.end) } else { span.end }
+    }
+
+    /// What query `query` of the span in row `row` of the batch attends to if it sees no key, `[S]`; `None` if it sees
+    /// one. Only padding can be so.
+    pub(in crate::program) fn blind(&self, row: usize, query: usize) -> Option<Vec<f32>> {
+        let Parts { rule, blind, rows, padded, span, .. } = &*self.0;
+        let (row, q) = (rows.get(row).filter(|_| *padded)?, span.start + query);
+        let keys = row.real.len();
+        if keys == 0 || (0..keys).any(|k| row.real[k] && rule.sees(q, k, &row.positions)) {
+            return None;
+        }
+        // Distances among padding are those of columns.
+        let near = |k: usize| (!rule.causal || k <= q) && rule.reach.is_none_or(|reach| q.abs_diff(k) <= reach);
+        let sees = |k: usize| *blind == Blind::All || near(k);
+        let seen = (0..keys).filter(|&k| sees(k)).count().max(1);
+        Some((0..keys).map(|k| if sees(k) { 1.0 / seen as f32 } else { 0.0 }).collect())
+    }
+
+    /// True where masked, `[B or 1, 1, T, S]`.
+    pub(in crate::program) fn tensor(&self) -> Tensor<4, Bool> {
+        let made = || {
+            let Parts { rule, rows, span, device, .. } = &*self.0;
+            let mut data = Vec::with_capacity(rows.len() * span.len() * span.end);
+            for row in rows {
+                for q in span.clone() {
+                    data.extend((0..span.end).map(|k| !(row.real[k] && rule.sees(q, k, &row.positions))));
+                }
+            }
+            Value::from_bool(data, &[rows.len(), 1, span.len(), span.end], device).bool_tensor()
+        };
+        self.0.tensor.get_or_init(made).clone()
+    }
+
+    /// The queries that see no key and what they attend to; `None` without any.
+    pub(in crate::program) fn blind_tensors(&self) -> Option<BlindTensors> {
+        let made = || {
+            let Parts { rows, span, device, .. } = &*self.0;
+            let (length, keys) = (span.len(), span.end);
+            let all: Vec<Option<Vec<f32>>> =
+                (0..rows.len()).flat_map(|row| (0..length).map(move |query| self.blind(row, query))).collect();
+            if all.iter().all(Option::is_none) {
+                return None;
+            }
+            let queries = all.iter().map(Option::is_some).collect();
+            let pattern = all.into_iter().flat_map(|row| row.unwrap_or_else(|| vec![0.0; keys])).collect();
+            Some(BlindTensors {
+                queries: Value::from_bool(queries, &[rows.len(), 1, length, 1], device).bool_tensor(),
+                pattern: Value::from_f32(pattern, &[rows.len(), 1, length, keys], device).tensor(),
+            })
+        };
+        self.0.blind_tensors.get_or_init(made).clone()
+    }
 }

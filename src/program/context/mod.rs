@@ -9,7 +9,7 @@ use std::ops::Range;
 use burn::tensor::{FloatDType, Tensor};
 
 pub(super) use alibi::Bias;
-pub(super) use mask::{BlindPattern, Mask};
+pub(super) use mask::Mask;
 pub(super) use rotation::Rotation;
 
 use crate::model::input::{Input, Row};
@@ -152,11 +152,6 @@ impl Context {
         }
         if let Some(bias) = &mut wide.bias {
             bias.tensor = double(&bias.tensor);
-        }
-        for (_, mask) in &mut wide.masks {
-            if let Some(blind) = &mut mask.blind {
-                blind.pattern_tensor = double(&blind.pattern_tensor);
-            }
         }
         for tensor in [&mut wide.real, &mut wide.pooled.mask, &mut wide.pooled.numbers] {
             *tensor = tensor.clone().cast(FloatDType::F64);

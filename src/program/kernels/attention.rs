@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, activation};
 use super::host;
 use crate::model::spec::Pairing;
 use crate::program::context::{Bias, Mask, Rotation};
-use crate::tensor::Value;
+use crate::tensor::{TensorError, Value};
 
 /// Rotates pairs of features of `[B, T, H, h]`; features beyond the last pair pass through.
 pub fn rotate(x: &Value, rotation: &Rotation) -> Value {
@@ -73,7 +73,7 @@ pub fn scores(q: &Value, k: &Value, scoring: Scoring) -> Value {
         scores = scores + bias.tensor.clone();
     }
     Value::float(match scoring.mask {
-        Some(mask) => scores.mask_fill(mask.tensor.clone().expand([rows, heads, length, keys]), f32::NEG_INFINITY),
+        Some(mask) => scores.mask_fill(mask.tensor().expand([rows, heads, length, keys]), f32::NEG_INFINITY),
         None => scores,
     })
 }
@@ -81,25 +81,27 @@ pub fn scores(q: &Value, k: &Value, scoring: Scoring) -> Value {
 /// Softmax over keys. A row without a finite score is NaN, but that of a padding position that sees no key is uniform,
 /// as in transformers.
 pub fn pattern(scores: &Value, mask: Option<&Mask>) -> Value {
-    let blind = mask.and_then(|mask| mask.blind.as_ref());
-    if let Some(pattern) = host::pattern(scores, blind) {
+    if let Some(pattern) = host::pattern(scores, mask) {
         return pattern;
     }
     let pattern = activation::softmax(scores.tensor::<4>(), 3); // [B, H, T, S]
-    Value::float(match blind {
+    Value::float(match mask.and_then(Mask::blind_tensors) {
         Some(blind) => {
             let shape = pattern.dims();
-            let uniform = blind.pattern_tensor.clone().expand(shape);
-            pattern.mask_where(blind.queries_tensor.clone().expand(shape), uniform)
+            let uniform = blind.pattern.cast(pattern.dtype()).expand(shape);
+            pattern.mask_where(blind.queries.expand(shape), uniform)
         }
         None => pattern,
     })
 }
 
 /// Pattern `[B, H, T, S]` times values `[B, S, K, h]`: `[B, T, H, h]`.
-pub fn mix(pattern: &Value, v: &Value) -> Value {
-    if let Some(z) = host::mix(pattern, v) {
-        return z;
+///
+/// # Errors
+/// If what changes a pattern in pieces fails.
+pub fn mix(pattern: &Value, v: &Value) -> Result<Value, TensorError> {
+    if let Some(z) = host::mix(pattern, v)? {
+        return Ok(z);
     }
     let (pattern, v) = (pattern.tensor::<4>(), v.tensor::<4>());
     let [rows, heads, length, keys] = pattern.dims();
@@ -111,5 +113,5 @@ pub fn mix(pattern: &Value, v: &Value) -> Value {
         let grouped = pattern.reshape([rows, kv, heads / kv * length, keys]); // [B, K, G T, S]
         grouped.matmul(v).reshape([rows, heads, length, width])
     };
-    Value::float(z.permute([0, 2, 1, 3])) // [B, T, H, h]
+    Ok(Value::float(z.permute([0, 2, 1, 3]))) // [B, T, H, h]
 }

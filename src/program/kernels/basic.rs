@@ -1,5 +1,7 @@
 //! Embeddings, linear layers, activations and sums.
 
+use std::ops::Range;
+
 use burn::tensor::{Tensor, activation as act};
 
 use super::host;
@@ -7,7 +9,7 @@ use crate::model::role::WeightId;
 use crate::model::spec::Act;
 use crate::model::weights::{Weight, Weights};
 use crate::program::Context;
-use crate::tensor::{TensorError, Value};
+use crate::tensor::{Kind, Precision, TensorError, Value, is_large};
 
 pub fn scale(x: Value, factor: f64) -> Value {
     if factor == 1.0 {
@@ -188,10 +190,38 @@ pub fn times_rows(x: &Value, piece: &Weight) -> Value {
 }
 
 /// Products with every row of a vocabulary matrix, piece by piece: `[B, T, d]` to `[B, T, V]`.
+/// What `after` makes of them is what is given: it may not look at positions.
 ///
 /// # Errors
 /// If a piece cannot be read, or the user interrupts.
-pub fn unembed(x: &Value, weights: &Weights, id: WeightId, bias: Option<&Value>) -> Result<Value, TensorError> {
+pub fn unembed(
+    x: &Value,
+    (weights, id): (&Weights, WeightId),
+    bias: Option<Value>,
+    after: impl Fn(Value) -> Value + Send + Sync + 'static,
+) -> Result<Value, TensorError> {
+    let [rows, length, width] = *x.shape() else { panic!("positions of rows, found {x:?}") };
+    let vocab = weights.shape(id).map_or(0, |shape| shape[0]);
+    let shape = [rows, length, vocab];
+    if !is_large(&shape) || x.host_f32().is_none() {
+        return Ok(after(logits_of(x, (weights, id), bias.as_ref())?));
+    }
+    let all = x.clone().reshaped(&[rows * length, width]); // [B T, d]
+    let weights = weights.clone();
+    let source = move |row: usize, some: Range<usize>| {
+        // Whole blocks of positions are multiplied, so that one position has the same bits as all of them.
+        let (start, end) = (row * length + some.start, row * length + some.end);
+        let first = start / host::TOGETHER * host::TOGETHER;
+        let last = end.next_multiple_of(host::TOGETHER).min(rows * length);
+        let hidden = all.rows(first..last).reshaped(&[1, last - first, width]);
+        let logits = logits_of(&hidden, (&weights, id), bias.as_ref())?; // [1, n, V]
+        let part = logits.reshaped(&[last - first, vocab]).rows(start - first..end - first);
+        Ok(after(part.reshaped(&[1, end - start, vocab])).reshaped(&[end - start, vocab]))
+    };
+    Ok(Value::in_pieces(&shape, (Kind::Float, Precision::F32), &x.device(), host::TOGETHER, source))
+}
+
+fn logits_of(x: &Value, (weights, id): (&Weights, WeightId), bias: Option<&Value>) -> Result<Value, TensorError> {
     let pieces = (0..weights.pieces(id)).map(|piece| weights.piece(id, piece));
     let vocab = weights.shape(id).map_or(0, |shape| shape[0]);
     if let Some(logits) = host::unembed(x, vocab, pieces.clone(), bias) {

@@ -110,6 +110,14 @@ pub fn same_bits(a: &Value, b: &Value) -> Result<bool, TensorError> {
     if a.shape() != b.shape() || a.kind() != b.kind() {
         return Ok(false);
     }
+    if a.is_in_pieces() || b.is_in_pieces() {
+        let mut same = true;
+        a.for_blocks(|matrix, rows, block| {
+            same = same && same_bits(&block, &b.block(matrix, rows)?)?;
+            Ok(())
+        })?;
+        return Ok(same);
+    }
     match (a.host_f32(), b.host_f32()) {
         (Some(a), Some(b)) => {
             let pairs = a.as_slice().par_iter().zip(b.as_slice()).with_min_len(1 << 14);

@@ -3,8 +3,9 @@
 use burn::tensor::kind::Ordered;
 use burn::tensor::{Tensor, activation};
 
+use crate::tensor::pieces::elementwise;
 use crate::tensor::value::fixed;
-use crate::tensor::{Axis, Kind, MAX_RANK, TensorError, Value, named};
+use crate::tensor::{Axis, Kind, MAX_RANK, TensorError, Value, named, shape_text};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnaryOp {
@@ -54,6 +55,9 @@ impl Value {
     /// If the function does not take elements of this kind.
     pub fn unary(&self, op: UnaryOp) -> Result<Value, TensorError> {
         let (shape, axes) = (self.shape().to_vec(), self.axes().to_vec());
+        if self.is_in_pieces() {
+            return elementwise(&[self], (&shape, &axes), move |block| block[0].unary(op));
+        }
         let flat = self.clone().reshaped(&[self.count()]);
         let out = match (op, self.kind()) {
             (UnaryOp::Not, Kind::Bool) => Value::boolean(flat.bool_tensor::<1>().bool_not()),
@@ -93,6 +97,9 @@ impl Value {
     /// If the shapes do not broadcast, or a logical operator meets numbers.
     pub fn binary(&self, op: BinaryOp, other: &Value) -> Result<Value, TensorError> {
         let (shape, axes) = broadcast(op.symbol(), self, other)?;
+        if self.is_in_pieces() || other.is_in_pieces() {
+            return elementwise(&[self, other], (&shape, &axes), move |parts| parts[0].binary(op, &parts[1]));
+        }
         self.may_make(op.symbol(), &shape, &axes)?;
         let count = shape.iter().product();
         let flat = |value: &Value| value.expand_to(&shape).reshaped(&[count]);
@@ -135,6 +142,11 @@ impl Value {
             return Err(TensorError::Kind { op: "where".into(), expected: "bool", found: condition.kind().name() });
         }
         let (shape, axes) = broadcast("where", a, b)?;
+        if [condition, a, b].iter().any(|value| value.is_in_pieces()) {
+            let (shape, axes) = broadcast_shapes("where", (&shape, &axes), (condition.shape(), condition.axes()))?;
+            let all = [condition, a, b];
+            return elementwise(&all, (&shape, &axes), |parts| Value::choose(&parts[0], &parts[1], &parts[2]));
+        }
         a.may_make("where", &shape, &axes)?;
         let widest = a.expand_to(&shape);
         let (shape, axes) = broadcast("where", &widest, condition)?;
@@ -184,10 +196,16 @@ fn numbers<K: Ordered>(op: BinaryOp, a: Tensor<1, K>, b: Tensor<1, K>, number: f
 
 /// The common shape of two values under numpy's rule, with the axis names of whichever side has the axis.
 fn broadcast(op: &str, a: &Value, b: &Value) -> Result<(Vec<usize>, Vec<Axis>), TensorError> {
-    let rank = a.shape().len().max(b.shape().len());
+    broadcast_shapes(op, (a.shape(), a.axes()), (b.shape(), b.axes()))
+}
+
+type Named<'a> = (&'a [usize], &'a [Axis]);
+
+fn broadcast_shapes(op: &str, a: Named<'_>, b: Named<'_>) -> Result<(Vec<usize>, Vec<Axis>), TensorError> {
+    let rank = a.0.len().max(b.0.len());
     let (mut shape, mut axes) = (vec![1; rank], vec![Axis::None; rank]);
     for i in 0..rank {
-        let at = |v: &Value| (i + v.shape().len()).checked_sub(rank).map(|j| (v.shape()[j], v.axes()[j]));
+        let at = |(shape, axes): Named<'_>| (i + shape.len()).checked_sub(rank).map(|j| (shape[j], axes[j]));
         let (x, x_axis) = at(a).unwrap_or((1, Axis::None));
         let (y, y_axis) = at(b).unwrap_or((1, Axis::None));
         shape[i] = match (x, y) {
@@ -195,7 +213,8 @@ fn broadcast(op: &str, a: &Value, b: &Value) -> Result<(Vec<usize>, Vec<Axis>), 
             (1, y) => y,
             (x, 1) => x,
             _ => {
-                return Err(TensorError::shapes(op, a, b));
+                let (left, right) = (shape_text(a.0, a.1), shape_text(b.0, b.1));
+                return Err(TensorError::Shapes { op: op.into(), left, right });
             }
         };
         axes[i] = if x_axis != Axis::None && (x != 1 || y_axis == Axis::None) { x_axis } else { y_axis };

@@ -85,8 +85,20 @@ pub(super) fn fold<const N: usize>(
     axis: Option<usize>,
     of: impl Fn([&[f32]; N]) -> f64 + Sync,
 ) -> Result<Vec<f64>, TensorError> {
-    let (count, shape) = (values[0].count(), values[0].shape());
+    let shape = values[0].shape();
     assert!(values.iter().all(|value| value.shape() == shape), "values of one shape");
+    if values.iter().any(|value| value.is_in_pieces()) {
+        return fold_pieces(values, axis, &of);
+    }
+    fold_held(values, axis, of)
+}
+
+fn fold_held<const N: usize>(
+    values: [&Value; N],
+    axis: Option<usize>,
+    of: impl Fn([&[f32]; N]) -> f64 + Sync,
+) -> Result<Vec<f64>, TensorError> {
+    let (count, shape) = (values[0].count(), values[0].shape());
     let host = |value: &Value| match axis {
         Some(axis) if axis + 1 < shape.len() => {
             let order: Vec<usize> = (0..shape.len()).filter(|&i| i != axis).chain([axis]).collect();
@@ -100,4 +112,26 @@ pub(super) fn fold<const N: usize>(
     let data: [&[f32]; N] = std::array::from_fn(|n| hosts[n].as_slice());
     let line = |i: usize| of(data.map(|data| &data[i * len..(i + 1) * len]));
     Ok(if count <= FEW { (0..lines).map(line).collect() } else { (0..lines).into_par_iter().map(line).collect() })
+}
+
+/// The same where one of the values is in pieces: lines along the last axis are taken some at a time, and for others all
+/// elements are held.
+fn fold_pieces<const N: usize>(
+    values: [&Value; N],
+    axis: Option<usize>,
+    of: &(dyn Fn([&[f32]; N]) -> f64 + Sync),
+) -> Result<Vec<f64>, TensorError> {
+    if axis.is_none_or(|axis| axis + 1 < values[0].shape().len()) {
+        let held: Vec<Value> = values.iter().map(|value| value.held()).collect::<Result<_, _>>()?;
+        return fold_held(std::array::from_fn(|n| &held[n]), axis, of);
+    }
+    let first = values.iter().position(|value| value.is_in_pieces()).unwrap_or_default();
+    let mut numbers = Vec::new();
+    values[first].for_blocks(|matrix, rows, block| {
+        let take = |n: usize| if n == first { Ok(block.clone()) } else { values[n].block(matrix, rows.clone()) };
+        let blocks = (0..N).map(take).collect::<Result<Vec<_>, TensorError>>()?;
+        numbers.extend(fold_held(std::array::from_fn(|n| &blocks[n]), Some(1), of)?);
+        Ok(())
+    })?;
+    Ok(numbers)
 }

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use crate::tensor::reading::FEW;
-use crate::tensor::{TensorError, Value};
+use crate::tensor::{Kind, Precision, TensorError, Value};
 use crate::tensor::{exact, tree};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -65,6 +65,9 @@ impl Value {
 
     /// The `k` largest of all elements, with indices into the flattened value.
     pub fn topk(&self, k: usize) -> Result<TopK, TensorError> {
+        if self.is_in_pieces() {
+            return self.topk_in_pieces(k);
+        }
         let data = self.read_f64()?;
         let mut order: Vec<usize> = (0..data.len()).collect();
         let key = |i: usize| if data[i].is_nan() { f64::NEG_INFINITY } else { data[i] };
@@ -92,6 +95,9 @@ impl Value {
         if len == 0 {
             return Err(TensorError::Empty { op: op.into() });
         }
+        if self.is_in_pieces() {
+            return self.arg_extreme_along(axis, largest);
+        }
         let data = self.read_f64()?;
         let inner: usize = self.shape()[axis + 1..].iter().product();
         let outer: usize = self.shape()[..axis].iter().product();
@@ -113,12 +119,23 @@ impl Value {
         Ok(Value::from_i64(out, &shape, &self.device()).with_axes(&axes))
     }
 
+    /// Index of the first largest (or smallest) of all elements in row-major order; the first NaN wins.
+    ///
+    /// # Errors
+    /// If the value is empty or the device cannot be read.
+    pub fn arg_extreme_of_all(&self, largest: bool) -> Result<f64, TensorError> {
+        if self.is_in_pieces() {
+            return Ok(self.arg_extreme_in_pieces(largest)? as f64);
+        }
+        self.clone().reshaped(&[self.count()]).arg_extreme(0, largest)?.read_scalar()
+    }
+
     /// Runs a function of each line along an axis, in host memory, or as operations on `[outer, axis, inner]` where a
     /// gradient follows the value, or it has more bits than are read.
     fn lines(
         &self,
         axis: usize,
-        op: &str,
+        op: &'static str,
         host: fn(&mut [f32]),
         tensor: impl Fn(Tensor<3>) -> Tensor<3>,
     ) -> Result<Value, TensorError> {
@@ -131,8 +148,20 @@ impl Value {
     }
 
     /// Runs a function of each line along an axis, on the host.
-    fn each_line(&self, axis: usize, op: &str, f: impl Fn(&mut [f32]) + Sync) -> Result<Value, TensorError> {
+    fn each_line(
+        &self,
+        axis: usize,
+        op: &'static str,
+        f: impl Fn(&mut [f32]) + Send + Sync + Copy + 'static,
+    ) -> Result<Value, TensorError> {
         self.check_axis(axis, op)?;
+        if self.is_in_pieces() {
+            if axis + 1 < self.shape().len() {
+                return self.held()?.each_line(axis, op, f);
+            }
+            let held = (Kind::Float, Precision::F32);
+            return Ok(self.mapped(held, move |block| block.each_line(1, op, f)).with_origin(None));
+        }
         let rank = self.shape().len();
         let mut order: Vec<usize> = (0..rank).collect();
         order.swap(axis, rank - 1);
@@ -140,9 +169,9 @@ impl Value {
         let mut data = turned.read_f32()?;
         let len = self.shape()[axis].max(1);
         if data.len() <= FEW {
-            data.chunks_mut(len).for_each(&f)
+            data.chunks_mut(len).for_each(f)
         } else {
-            data.par_chunks_mut(len).for_each(&f)
+            data.par_chunks_mut(len).for_each(f)
         }
         Ok(Value::from_f32(data, turned.shape(), &self.device()).with_axes(turned.axes()).permute(&order))
     }

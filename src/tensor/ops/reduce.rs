@@ -111,6 +111,9 @@ impl Value {
         if self.count() == 0 && op != Reduction::Sum {
             return Err(TensorError::Empty { op: op.name().into() });
         }
+        if self.is_in_pieces() {
+            return self.reduced_in_pieces(op);
+        }
         if self.kind() != Kind::Float || self.dtype_name() == "f64" {
             return Ok(op.of_host(self.read_f64()?.into_iter()));
         }
@@ -132,6 +135,9 @@ impl Value {
         };
         if len == 0 && op != Reduction::Sum {
             return Err(TensorError::Empty { op: op.name().into() });
+        }
+        if self.is_in_pieces() {
+            return self.reduced_along(op, axis);
         }
         let tracked = self.is_tracked();
         if tracked || self.is_large_elsewhere() {

@@ -2,6 +2,7 @@
 
 use burn::tensor::{Bool, Int, Tensor};
 
+use crate::tensor::pieces::Part;
 use crate::tensor::{Axis, Kind, MAX_RANK, TensorError, Value, shape_text};
 
 /// What is taken of one axis. Indices are resolved: not negative, and within the axis.
@@ -13,6 +14,16 @@ pub enum Slice {
     At(usize),
     /// Entries `start, start + step, ...` below `end`; the step is at least 1.
     Range { start: usize, end: usize, step: usize },
+}
+
+/// What slices leave of a value: a part of each axis, and of the axes that stay which they are, their lengths, names
+/// and beginnings.
+struct Cut {
+    parts: Vec<Part>,
+    kept: Vec<usize>,
+    shape: Vec<usize>,
+    axes: Vec<Axis>,
+    origin: Option<Vec<usize>>,
 }
 
 impl Value {
@@ -43,13 +54,27 @@ impl Value {
     /// # Errors
     /// If there are more slices than axes, or one is outside its axis.
     pub fn slice(&self, slices: &[Slice]) -> Result<Value, TensorError> {
+        let Cut { parts, kept, shape, axes, origin } = self.cut(slices)?;
+        if self.is_in_pieces() {
+            return Ok(self.sliced(parts, &kept)?.with_axes(&axes).with_origin(origin));
+        }
+        let mut value = self.clone();
+        for (axis, (start, end, step)) in parts.into_iter().enumerate() {
+            if (start, end, step) != (0, self.shape()[axis], 1) {
+                value = value.narrow(axis, start, end, step);
+            }
+        }
+        Ok(value.reshaped(&shape).with_axes(&axes).with_origin(origin))
+    }
+
+    /// What slices leave of this value.
+    fn cut(&self, slices: &[Slice]) -> Result<Cut, TensorError> {
         if slices.len() > self.shape().len() {
             let op = format!("a slice with {} indices", slices.len());
             return Err(TensorError::rank(op, "as many axes", self.shape_text()));
         }
-        let (mut shape, mut axes) = (Vec::new(), Vec::new());
+        let (mut parts, mut kept, mut shape, mut axes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut origin = self.origin().map(|_| Vec::new());
-        let mut value = self.clone();
         for (i, &len) in self.shape().iter().enumerate() {
             let slice = slices.get(i).copied().unwrap_or(Slice::All);
             let (start, end, step) = match slice {
@@ -61,10 +86,9 @@ impl Value {
                 let index = if start >= len { start } else { end } as i64;
                 return Err(TensorError::Index { index, axis: self.axis_label(i), len });
             }
-            if start != 0 || end != len || step != 1 {
-                value = value.narrow(i, start, end, step);
-            }
+            parts.push((start, end, step));
             if !matches!(slice, Slice::At(_)) {
+                kept.push(i);
                 shape.push((end - start).div_ceil(step));
                 axes.push(self.axes()[i]);
                 origin = match (origin, self.origin()) {
@@ -76,7 +100,21 @@ impl Value {
                 };
             }
         }
-        Ok(value.reshaped(&shape).with_axes(&axes).with_origin(origin))
+        Ok(Cut { parts, kept, shape, axes, origin })
+    }
+
+    /// The value with leading axes of length 1 up to [`MAX_RANK`]: what operations on any rank work on.
+    pub(crate) fn padded(&self) -> Value {
+        let mut shape = vec![1; MAX_RANK - self.shape().len()];
+        shape.extend_from_slice(self.shape());
+        self.clone().reshaped(&shape)
+    }
+
+    /// The value as `[outer, axis, inner]`: what operations along one axis work on.
+    pub(crate) fn along(&self, axis: usize) -> Value {
+        let (outer, rest) = self.shape().split_at(axis);
+        let (len, inner) = (rest[0], &rest[1..]);
+        self.clone().reshaped(&[outer.iter().product(), len, inner.iter().product()])
     }
 
     /// Entries `start..end` by `step` of one axis, which stays.
@@ -108,31 +146,27 @@ impl Value {
     /// # Errors
     /// If a slice is outside its axis or the patch does not broadcast to the place.
     pub fn assign(&self, slices: &[Slice], patch: &Value) -> Result<Value, TensorError> {
-        let target = self.slice(slices)?;
-        let fits = target.shape().len() >= patch.shape().len()
-            && patch.shape().iter().rev().zip(target.shape().iter().rev()).all(|(&p, &t)| p == t || p == 1);
+        let Cut { parts, kept, shape: target, axes, .. } = self.cut(slices)?;
+        let fits = target.len() >= patch.shape().len()
+            && patch.shape().iter().rev().zip(target.iter().rev()).all(|(&p, &t)| p == t || p == 1);
         if !fits {
-            return Err(TensorError::shapes("assignment", &target, patch));
+            let (left, right) = (shape_text(&target, &axes), patch.shape_text());
+            return Err(TensorError::Shapes { op: "assignment".into(), left, right });
         }
-        let mut full = Vec::new();
-        let mut ranges = Vec::new();
-        for (i, &len) in self.shape().iter().enumerate() {
-            let range = match slices.get(i).copied().unwrap_or(Slice::All) {
-                Slice::All => 0..len,
-                Slice::At(at) => at..at + 1,
-                Slice::Range { start, end, step: 1 } => start..end,
-                Slice::Range { .. } => {
-                    let op = "assignment to a slice with a step";
-                    return Err(TensorError::rank(op, "a contiguous slice", self.shape_text()));
-                }
-            };
-            full.push(range.len());
-            ranges.push(range);
+        if parts.iter().any(|(_, _, step)| *step > 1) {
+            let op = "assignment to a slice with a step";
+            return Err(TensorError::rank(op, "a contiguous slice", self.shape_text()));
         }
+        if self.is_in_pieces() && self.kind() == Kind::Float {
+            return Ok(self.patched(parts, kept, patch));
+        }
+        let patch = &patch.held()?;
+        let ranges: Vec<_> = parts.into_iter().map(|(start, end, _)| start..end).collect();
+        let full: Vec<usize> = ranges.iter().map(ExactSizeIterator::len).collect();
         let missing = MAX_RANK - ranges.len();
         let ranges: [std::ops::Range<usize>; MAX_RANK] =
             std::array::from_fn(|i| if i < missing { 0..1 } else { ranges[i - missing].clone() });
-        let patch = patch.expand_to(target.shape()).reshaped(&full).padded();
+        let patch = patch.expand_to(&target).reshaped(&full).padded();
         let out = match self.kind() {
             Kind::Float => {
                 let patch = patch.to_float().tensor::<MAX_RANK>();
@@ -166,7 +200,13 @@ impl Value {
         if shape.len() > MAX_RANK {
             return Err(TensorError::rank("reshape", "at most 6 axes", shape_text(shape, &[])));
         }
-        Ok(self.clone().reshaped(shape))
+        Ok(self.held_unless_last_two(shape)?.reshaped(shape))
+    }
+
+    /// In memory, unless it is in pieces and a shape has the same rows and width.
+    fn held_unless_last_two(&self, shape: &[usize]) -> Result<Value, TensorError> {
+        let same = shape.len() >= 2 && self.shape().ends_with(&shape[shape.len() - 2..]);
+        if same { Ok(self.clone()) } else { self.held() }
     }
 
     /// The last two axes swapped; a view. A vector stays as it is.
@@ -218,6 +258,10 @@ impl Value {
     /// # Errors
     /// If there are no values, or shapes do not agree.
     pub fn concat(values: &[Value], axis: usize) -> Result<Value, TensorError> {
+        if values.iter().any(Value::is_in_pieces) {
+            let held: Vec<Value> = values.iter().map(Value::held).collect::<Result<_, _>>()?;
+            return Value::concat(&held, axis);
+        }
         let [first, rest @ ..] = values else { return Err(TensorError::Empty { op: "concat".into() }) };
         if first.shape().len() <= axis {
             return Err(TensorError::Axis { axis: axis.to_string(), axes: first.shape_text() });
@@ -255,6 +299,9 @@ impl Value {
 
     /// A tensor of one number throughout, with the shape, axes and device of this one.
     pub fn full_like(&self, number: f64) -> Value {
+        if self.is_in_pieces() {
+            return self.full_in_pieces(number);
+        }
         let device = self.device();
         let one = Value::from_f32(vec![number as f32], &vec![1; self.shape().len()], &device);
         one.expand_to(self.shape()).with_axes(self.axes())
@@ -287,6 +334,9 @@ impl Value {
         let mut axes = self.axes().to_vec();
         axes[rank - 1] = other.axes()[rank - 1];
         self.may_make("matmul", &shape, &axes)?;
+        if self.is_in_pieces() || other.is_in_pieces() {
+            return self.held()?.matmul(&other.held()?);
+        }
         let outer: usize = a[..rank - 2].iter().product();
         let flat = |value: &Value| {
             let (rows, columns) = (value.shape()[rank - 2], value.shape()[rank - 1]);

@@ -4,6 +4,7 @@ use super::Setting;
 use crate::debugger::RunScope;
 use crate::lang::eval::evaluate;
 use crate::lang::{parse_expr, size};
+use crate::tensor::{hold_up_to, largest_held};
 
 /// Every setting, in the order of `show`.
 pub static SETTINGS: &[Setting] = &[
@@ -87,6 +88,15 @@ pub static SETTINGS: &[Setting] = &[
         about: "whether a token that ends a text ends the generation",
         get: |console| if console.session.run.sampling.stop { "on" } else { "off" }.to_string(),
         set: |console, text| put(&mut console.session.run.sampling.stop, switch(text)),
+    },
+    Setting {
+        name: "largest-held",
+        takes: "a size such as 512MiB",
+        default: "268435456",
+        about: "bytes of the largest value that is held; scores, patterns and logits beyond it are computed in pieces \
+                when they are looked at, with the same bits",
+        get: |_| largest_held().to_string(),
+        set: |_, text| size::parse(text).ok().map(hold_up_to),
     },
     Setting {
         name: "layout",

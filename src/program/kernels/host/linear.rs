@@ -9,6 +9,10 @@ use crate::model::checkpoint::StoredType;
 use crate::model::weights::{StoredMatrix, Weight};
 use crate::tensor::{HostF32, HostHeld, TensorError, Value};
 
+/// Positions that are multiplied with a vocabulary together: as many as the tiles like best, so that parts of logits cost
+/// no more than all of them.
+pub const TOGETHER: usize = 128;
+
 /// `out = x W + b` with a weight `[n, m]` as it is laid out.
 fn times(out: MatrixMut, x: Matrix, weight: &HostHeld, shape: (usize, usize), bias: Option<&[f32]>) {
     let (down, across) = (weight.strides()[0], weight.strides()[1]);
@@ -112,12 +116,19 @@ pub fn unembed(
             Err(error) => return Some(Err(error)),
         };
         let n = piece.shape()[0];
-        let into = MatrixMut { data: &mut spare[start..], shape: (rows, n), row_stride: vocab };
-        let x = Matrix { data: host.as_slice(), shape: (rows, d), strides: (d, 1) };
         let bias = bias.as_ref().map(|bias| &bias.as_slice()[start..start + n]);
-        match &piece {
-            Weight::Stored { matrix, .. } => product_of_stored(into, x, (&**matrix).into(), bias),
-            Weight::Dense(value) => times(into, x, &value.transpose().host_held()?, (d, n), bias),
+        let held = match &piece {
+            Weight::Stored { .. } => None,
+            Weight::Dense(value) => Some(value.transpose().host_held()?),
+        };
+        for first in (0..rows).step_by(TOGETHER) {
+            let some = TOGETHER.min(rows - first);
+            let into = MatrixMut { data: &mut spare[first * vocab + start..], shape: (some, n), row_stride: vocab };
+            let x = Matrix { data: &host.as_slice()[first * d..], shape: (some, d), strides: (d, 1) };
+            match (&piece, &held) {
+                (Weight::Stored { matrix, .. }, _) => product_of_stored(into, x, (&**matrix).into(), bias),
+                (Weight::Dense(_), held) => times(into, x, held.as_ref()?, (d, n), bias),
+            }
         }
         start += n;
     }

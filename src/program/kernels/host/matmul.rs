@@ -69,9 +69,23 @@ impl Output {
     }
 }
 
+/// How a product is computed as a part of a larger one.
+#[derive(Clone, Copy)]
+pub struct Share {
+    /// Whether it is handed out in several tasks: not if it is itself one of several. That does not show in its bits.
+    pub tasks: bool,
+    /// Its first columns are all that is computed: so many, rounded up to pieces.
+    pub columns: usize,
+}
+
 /// `out = factor * a b`, plus a bias for each column; in several tasks where it is large. Every element of `out` is
 /// written.
 pub fn product(out: MatrixMut, a: Matrix, b: Matrix, factor: f32, bias: Option<&[f32]>) {
+    product_by(Share { tasks: true, columns: usize::MAX }, out, a, b, factor, bias);
+}
+
+/// The same for a part of it, with the bits that this part has in the whole product.
+pub fn product_by(share: Share, out: MatrixMut, a: Matrix, b: Matrix, factor: f32, bias: Option<&[f32]>) {
     let (m, k) = a.shape;
     let n = b.shape.1;
     assert!(b.shape.0 == k && out.shape == (m, n), "product of {:?} and {:?} in {:?}", a.shape, b.shape, out.shape);
@@ -91,13 +105,13 @@ pub fn product(out: MatrixMut, a: Matrix, b: Matrix, factor: f32, bias: Option<&
     }
     let into = Output::of(out.data);
     if m <= TILED && weight {
-        return tiled(into, out.row_stride, a, b, factor, bias);
+        return tiled(share, into, out.row_stride, a, b, factor, bias);
     }
     let piece = |columns: Range<usize>| columns_by_gemm(into, out.row_stride, a, b, columns, (factor, bias));
-    let pieces = n.div_ceil(COLUMNS);
+    let pieces = n.min(share.columns).div_ceil(COLUMNS);
     let columns = |i: usize| i * COLUMNS..((i + 1) * COLUMNS).min(n);
-    if pieces == 1 {
-        piece(0..n);
+    if pieces == 1 || !share.tasks {
+        (0..pieces).for_each(|i| piece(columns(i)));
     } else {
         (0..pieces).into_par_iter().for_each(|i| piece(columns(i)));
     }
@@ -148,10 +162,50 @@ pub fn columns_by_gemm(
     }
 }
 
+/// `out += a b` for a few rows of `a`, by one task.
+pub fn add_product(out: MatrixMut, a: Matrix, b: Matrix) {
+    let ((m, k), n) = (a.shape, b.shape.1);
+    assert!(b.shape.0 == k && out.shape == (m, n), "product of {:?} and {:?} in {:?}", a.shape, b.shape, out.shape);
+    assert!(
+        a.fits() && b.fits() && fits(out.data.len(), out.shape, (out.row_stride, 1)),
+        "matrices beyond their memory"
+    );
+    assert!(out.row_stride >= n || m <= 1, "rows of the output overlap");
+    #[expect(unsafe_code, reason = "gemm takes pointers")]
+    // SAFETY: all elements reached lie inside the slices, and rows of the output do not overlap (asserted above). The
+    // caller has written the output, which gemm reads.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            Output::of(out.data).at(0),
+            1,
+            out.row_stride as isize,
+            true,
+            a.data.as_ptr(),
+            a.strides.1 as isize,
+            a.strides.0 as isize,
+            b.data.as_ptr(),
+            b.strides.1 as isize,
+            b.strides.0 as isize,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}
+
 /// The product in tiles, for few rows.
-fn tiled(out: Output, stride: usize, a: Matrix, b: Matrix, factor: f32, bias: Option<&[f32]>) {
-    let n = b.shape.1;
+fn tiled(share: Share, out: Output, stride: usize, a: Matrix, b: Matrix, factor: f32, bias: Option<&[f32]>) {
+    let n = b.shape.1.min(share.columns);
     let x = &Transposed::new(a);
+    if !share.tasks {
+        return Piece { x, w: b, out, stride, columns: 0..n, factor, bias }.run();
+    }
     (0..n.div_ceil(COLUMNS)).into_par_iter().for_each(|i| {
         let columns = i * COLUMNS..((i + 1) * COLUMNS).min(n);
         Piece { x, w: Columns::Floats(b), out, stride, columns, factor, bias }.run();

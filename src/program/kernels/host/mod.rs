@@ -23,7 +23,7 @@ pub use activation::{activation, gated};
 pub use attention::{mix, pattern, scores};
 pub use elementwise::{add, bounded, capped, scale};
 pub use experts::{add_rows, top_experts};
-pub use linear::{back_through_stored, linear, linear_stored, unembed};
+pub use linear::{TOGETHER, back_through_stored, linear, linear_stored, unembed};
 pub use norm::{centred_over, gain, layer_norm_scale, over, rms_scale};
 pub use rotation::rotate;
 pub use slope::{pull_activation, pull_gated};
@@ -61,8 +61,13 @@ fn filled(len: usize, fill: impl FnOnce(&mut [MaybeUninit<f32>])) -> Vec<f32> {
 
 /// Rows of `width` elements made from those of `x`, several rows to a task; `row` finds zeros to write to.
 fn by_rows(x: &[f32], width: usize, row: impl Fn(&mut [f32], &[f32]) + Sync) -> Vec<f32> {
+    by_rows_in(PIECE, x, width, row)
+}
+
+/// The same, so many elements to a task. That does not show in the bits.
+fn by_rows_in(piece: usize, x: &[f32], width: usize, row: impl Fn(&mut [f32], &[f32]) + Sync) -> Vec<f32> {
     let width = width.max(1);
-    let piece = (PIECE / width).max(1) * width;
+    let piece = (piece / width).max(1) * width;
     let run = |(out, x): (&mut [MaybeUninit<f32>], &[f32])| {
         vectorised(inlined!(|| {
             for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
