@@ -204,7 +204,7 @@ fn tiled(share: Share, out: Output, stride: usize, a: Matrix, b: Matrix, factor:
     let n = b.shape.1.min(share.columns);
     let x = &Transposed::new(a);
     if !share.tasks {
-        return Piece { x, w: b, out, stride, columns: 0..n, factor, bias }.run();
+        return Piece { x, w: Columns::Floats(b), out, stride, columns: 0..n, factor, bias }.run();
     }
     (0..n.div_ceil(COLUMNS)).into_par_iter().for_each(|i| {
         let columns = i * COLUMNS..((i + 1) * COLUMNS).min(n);
