@@ -164,7 +164,17 @@ impl Value {
         if let Some(host) = self.host_f32() {
             return Ok(Summary::of_f32(host.as_slice(), self.shape()));
         }
-        if self.device().is_cpu() || self.kind() != Kind::Float {
+        // Whole numbers that 32 bits hold, and truth values, as those of a value in pieces.
+        const EXACT: f64 = 16_777_216.0;
+        if self.kind() != Kind::Float {
+            let data = self.read_f64()?;
+            if data.iter().all(|x| x.abs() <= EXACT) {
+                let data: Vec<f32> = data.into_iter().map(|x| x as f32).collect();
+                return Ok(Summary::of_f32(&data, self.shape()));
+            }
+            return Ok(Summary::of_host(data.iter().copied(), self.shape()));
+        }
+        if self.device().is_cpu() {
             let data = self.read_f64()?;
             return Ok(Summary::of_host(data.iter().copied(), self.shape()));
         }

@@ -75,7 +75,8 @@ fn texts_of_several_blocks_have_the_same_bits() {
         let mut benches = both(|| of_ids(name, rows));
         alike(&mut benches, name, |bench| {
             bench.run("run");
-            bench.run("generate 2");
+            // Some have no positions left.
+            _ = bench.outcome("generate 2");
             bench.everything()
         });
     }
@@ -107,7 +108,7 @@ const LOOKS: &[&str] = &[
     "print/s logits",
     "print/t L1.attn.pattern",
     "print/t logits",
-    "print/m L1.attn.pattern[head=1]",
+    "print/h L1.attn.pattern[head=1]",
     "print sum(L1.attn.pattern)",
     "print mean(logits)",
     "print std(logits)",
@@ -145,8 +146,8 @@ const LOOKS: &[&str] = &[
     "print lens(L1.resid_pre)[-1]",
     "print result(1, 0)",
     "heads",
-    "info health",
-    "attention L1H0",
+    "diagnose",
+    "activations L0.attn.z",
     "dla",
     "lens",
 ];
@@ -184,7 +185,7 @@ fn edits_and_ablations_of_values_in_pieces_change_the_same() {
                 let said: Vec<String> =
                     script.lines().map(|line| format!("{:?}", bench.outcome(line).answer)).collect();
                 _ = bench.outcome("continue");
-                (said, bench.cursor(), bench.text("info edits"), bench.everything())
+                (said, bench.cursor(), bench.everything())
             });
         }
     }
