@@ -4,7 +4,7 @@
 //! time goes into finding the pages. jemalloc asks the kernel for large pages for all its memory (`thp:always`). And it
 //! keeps what one pass has freed for the next (`dirty_decay_ms:-1`, for sizes of any kind): a pass that records
 //! everything over 256 tokens takes 400 MB, and the kernel would spend a sixth of the pass on providing them again each
-//! time. What a long pass has left behind goes back when a command has ended ([`give_back`]).
+//! time. What a long pass leaves behind goes back while it runs, and when a command has ended ([`give_back`]).
 
 use std::ffi::CStr;
 use std::ptr::null_mut;

@@ -12,10 +12,13 @@ use std::sync::Arc;
 use super::{Branch, Mark, Names, Sampling};
 use crate::model::{Input, InputError, Model, memory_check};
 use crate::program::{Context, Program};
-use crate::tensor::{Device, TensorError, Value};
+use crate::tensor::{Device, TensorError, Value, give_back};
 
 pub use branches::Checkpoint;
 pub use edit::Applied;
+
+/// Tokens of a pass whose ops take so long that what each leaves behind can be looked at.
+const LONG: usize = 1024;
 
 /// What can go wrong with a run, beyond the device.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -187,6 +190,9 @@ impl Run {
         self.branches[self.current].compute(&self.program, at)?;
         self.cursor += 1;
         self.shrink();
+        if self.branch().span(self.pass).len() >= LONG {
+            give_back(self.recorded());
+        }
         Ok(())
     }
 
