@@ -91,9 +91,11 @@ fn mask(
     if whole && !padded {
         return None;
     }
+    // Positions of all columns are known where distances count.
+    let known = if rule.reach.is_some() { keys } else { 0 };
     let row = |(row, positions): (&crate::model::Row, &Vec<usize>)| Row {
         real: row.mask[..keys].to_vec(),
-        positions: positions[..keys].to_vec(),
+        positions: positions[..known].to_vec(),
     };
     let rows = input.rows.iter().zip(positions).take(if padded { usize::MAX } else { 1 }).map(row).collect();
     let device = device.clone();
