@@ -74,9 +74,11 @@ fn quantised(original: &[u8], (_, kind, elements, size, scales): (&str, u32, usi
     for (seed, (name, entry)) in gguf.tensors.iter().enumerate() {
         let axes = u32::from_le_bytes(entry[..4].try_into().unwrap()) as usize;
         let lengths = entry[4..4 + 8 * axes].as_chunks::<8>().0.iter().map(|n| u64::from_le_bytes(*n) as usize);
-        let count: usize = lengths.product();
+        let lengths: Vec<usize> = lengths.collect();
+        let count: usize = lengths.iter().product();
         let mut entry = entry.to_vec();
-        let bytes: Vec<u8> = if axes == 1 {
+        // A row that is not whole blocks is stored in another type.
+        let bytes: Vec<u8> = if axes == 1 || lengths[0] % elements > 0 {
             entry[4 + 8 * axes..][..4].copy_from_slice(&0u32.to_le_bytes());
             numbers(seed as u64, count).flat_map(|x| (1.0 + x).to_le_bytes()).collect()
         } else {

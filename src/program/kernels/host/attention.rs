@@ -267,6 +267,11 @@ pub fn mix(pattern: &Value, v: &Value) -> Result<Option<Value>, TensorError> {
         for head in 0..heads {
             let block = pattern.block(row * heads + head, queries.clone())?;
             let patterns = block.host_f32().ok_or_else(|| not_host(&block))?;
+            if t == 1 {
+                let out = &mut out[head * h..(head + 1) * h];
+                times_rows(out, patterns.as_slice(), mixed.values_of(row, head), mixed.value[1]);
+                continue;
+            }
             for (out, patterns) in out.chunks_mut(QUERIES * width).zip(patterns.as_slice().chunks(QUERIES * s)) {
                 mixed.queries(row, head, patterns, out);
             }
