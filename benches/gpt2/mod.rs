@@ -1,6 +1,5 @@
 //! A model with the shapes of GPT-2 small and random weights, in memory, and sessions on it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -13,7 +12,7 @@ use llmdbg::model::role::{Role, WeightId};
 use llmdbg::model::spec::{
     Act, Attention, Blind, Count, Embed, Head, Layer, Logits, Mlp, ModelSpec, Norm, Placement, Positions, Residual,
 };
-use llmdbg::model::{Input, LoadReport, Model, ModelSource, RowChunks, SpecialTokens, Weight, Weights};
+use llmdbg::model::{Input, LoadReport, Model, ModelSource, SpecialTokens, Weights};
 use llmdbg::tensor::{Device, Precision, Value};
 
 const LAYERS: usize = 12;
@@ -31,7 +30,7 @@ pub fn model() -> Model {
 pub fn model_in(precision: Precision) -> Model {
     let device = Device::cpu();
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
-    let mut loaded = HashMap::new();
+    let mut loaded = Vec::new();
     let mut tensor = |id: WeightId, shape: &[usize], around: f32, spread: f32| {
         let data = (0..shape.iter().product()).map(|_| around + spread * random.next()).collect();
         let value = match *shape {
@@ -39,12 +38,7 @@ pub fn model_in(precision: Precision) -> Model {
             [from, to] if id.layer.is_some() => Value::linear(data, from, to, &device),
             _ => Value::from_f32(data, shape, &device),
         };
-        let value = value.held_in(precision);
-        let weight = match id.role {
-            Role::W_E => Weight::Rows(RowChunks::new(vec![value])),
-            _ => Weight::Dense(value),
-        };
-        loaded.insert(id, weight);
+        loaded.push((id, vec![value.held_in(precision)]));
     };
     tensor(WeightId::global(Role::W_E), &[VOCAB, WIDTH], 0.0, 0.035);
     tensor(WeightId::global(Role::W_pos), &[POSITIONS, WIDTH], 0.0, 0.035);
@@ -69,7 +63,7 @@ pub fn model_in(precision: Precision) -> Model {
     tensor(WeightId::global(Role::LnFinalB), &[WIDTH], 0.0, 0.0);
     Model {
         spec: spec(),
-        weights: Weights::new(loaded, Vec::new(), true, precision),
+        weights: Weights::of_values(loaded, Vec::new(), true, &device).computing_in(precision),
         tokenizer: None,
         no_tokenizer: String::new(),
         special: SpecialTokens::default(),

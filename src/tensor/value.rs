@@ -40,6 +40,7 @@ struct Parts {
 
 /// Where the elements are.
 #[derive(Clone)]
+#[allow(clippy::large_enum_variant, reason = "nearly all values are whole, and each is in one allocation")]
 enum Held {
     Whole(DispatchTensor),
     /// Nowhere: they are computed when they are looked at.

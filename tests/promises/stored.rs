@@ -78,7 +78,7 @@ fn quantised(original: &[u8], (_, kind, elements, size, scales): (&str, u32, usi
         let count: usize = lengths.iter().product();
         let mut entry = entry.to_vec();
         // A row that is not whole blocks is stored in another type.
-        let bytes: Vec<u8> = if axes == 1 || lengths[0] % elements > 0 {
+        let bytes: Vec<u8> = if axes == 1 || !lengths[0].is_multiple_of(elements) {
             entry[4 + 8 * axes..][..4].copy_from_slice(&0u32.to_le_bytes());
             numbers(seed as u64, count).flat_map(|x| (1.0 + x).to_le_bytes()).collect()
         } else {
