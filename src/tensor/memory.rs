@@ -19,18 +19,21 @@ static SETTINGS: Option<&'static u8> =
     Some(&b"thp:always,oversize_threshold:0,dirty_decay_ms:-1,muzzy_decay_ms:0\0"[0]);
 
 /// Free memory that is kept for the next pass.
-const SPARE: u64 = 512 << 20;
+pub const FOR_A_PASS: u64 = 512 << 20;
+
+/// Free memory that is kept for the next op of a long pass.
+pub const FOR_AN_OP: u64 = 128 << 20;
 
 /// Memory of the process besides what recordings held, when memory was last given back.
 static BESIDES: AtomicU64 = AtomicU64::new(0);
 
-/// Gives free memory back to the system, if there is more of it than the next pass is likely to use. `recorded` is what
-/// recordings hold, which is not free.
-pub fn give_back(recorded: u64) {
+/// Gives free memory back to the system, if there are more than `spare` bytes of it. `recorded` is what recordings hold,
+/// which is not free.
+pub fn give_back(recorded: u64, spare: u64) {
     let besides = || resident().map(|all| all.saturating_sub(recorded));
     let Some(now) = besides() else { return };
     let before = BESIDES.fetch_min(now, Ordering::Relaxed).min(now);
-    if now - before > SPARE || before == 0 {
+    if now - before > spare || before == 0 {
         #[expect(unsafe_code, reason = "a call of jemalloc without arguments")]
         // SAFETY: the name is a string that ends with 0, and purging neither reads nor writes values.
         unsafe {

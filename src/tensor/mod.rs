@@ -41,7 +41,7 @@ pub use growing::Growing;
 pub use host::transposed;
 pub(crate) use host::{inlined, vectorised};
 pub use host_memory::{HostF32, HostHalves, HostHeld, HostView};
-pub use memory::give_back;
+pub use memory::{FOR_A_PASS, FOR_AN_OP, give_back};
 pub(crate) use named::named;
 pub use pieces::{LARGEST_HELD, block_rows, free_memory_by, hold_up_to, is_large, largest_held};
 pub use precision::Precision;

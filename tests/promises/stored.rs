@@ -235,6 +235,47 @@ fn a_checkpoint_that_changes_under_the_session_is_an_error_and_the_session_goes_
 }
 
 #[test]
+fn an_adapter_for_every_layer_takes_no_more_memory_than_the_budget() {
+    let copy = wide(Dtype::BF16);
+    let folder = tempfile::tempdir().unwrap();
+    let modules = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.up_proj"];
+    let mut all = Vec::new();
+    for (layer, module) in (0..2).flat_map(|layer| modules.map(|module| (layer, module))) {
+        let (from, to) = match module {
+            "self_attn.k_proj" | "self_attn.v_proj" => (256, 128),
+            "mlp.up_proj" => (256, 512),
+            _ => (256, 256),
+        };
+        for (part, shape) in [("lora_A", [4, from]), ("lora_B", [to, 4])] {
+            let name = format!("base_model.model.model.layers.{layer}.{module}.{part}.weight");
+            all.push(Tensor::f32(&name, &shape, &numbers(all.len() as u64, shape[0] * shape[1]).collect::<Vec<_>>()));
+        }
+    }
+    altered::write(&folder.path().join("adapter_model.safetensors"), &all);
+    let names: Vec<&str> = modules.iter().map(|module| module.rsplit('.').next().unwrap()).collect();
+    let config = json!({"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": names, "bias": "none"});
+    fs::write(folder.path().join("adapter_config.json"), config.to_string()).unwrap();
+    let adapted = |cache: &WeightCache| {
+        let mut bench = bench(open(copy.path(), cache));
+        bench.run("run");
+        bench.run(&format!("lora load \"{}\"", folder.path().display()));
+        bench.everything()
+    };
+    let wanted = adapted(&WeightCache::unlimited());
+    let unadapted = {
+        let mut bench = bench(open(copy.path(), &WeightCache::unlimited()));
+        bench.run("run");
+        bench.everything()
+    };
+    assert!(wanted != unadapted);
+    // An adapted weight is in 32 bits: twice what the stored one takes.
+    let tight = WeightCache::new(512 << 10);
+    assert!(adapted(&tight) == wanted, "the bits do not depend on the budget");
+    let found = tight.residency();
+    assert!(found.resident <= found.budget && found.read_again > 0, "{found:?}");
+}
+
+#[test]
 fn only_what_is_used_is_read() {
     // A table of embeddings is looked up by rows, and of the experts those that are chosen are read.
     for (name, unread) in [("llama", "W_E"), ("qwen3_moe", "mlp")] {

@@ -7,7 +7,7 @@ use crate::commands::state::{Call, Command, Console, Journalled, Repeats};
 use crate::debugger::{Error, Finding, Mark};
 use crate::lang::Span;
 use crate::lang::command::split_command;
-use crate::tensor::{device_failed, give_back, interruptible};
+use crate::tensor::{FOR_A_PASS, device_failed, give_back, interruptible};
 
 impl Console {
     /// Runs one command line. A command that goes on where it ended is repeated by its word alone.
@@ -25,7 +25,7 @@ impl Console {
         let flag = self.session.interrupt.clone();
         let done = interruptible(&flag, || (command.run)(self, Call { line, args: &call, command, all: &ALL }));
         let failed = device_failed();
-        give_back(self.session.run.recorded());
+        give_back(self.session.run.recorded(), FOR_A_PASS);
         let half_done = done.is_err() && self.standing() != before;
         let mut printed = std::mem::take(&mut self.session.printed);
         printed.append(&mut self.printed);

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::{Branch, Mark, Names, Sampling};
 use crate::model::{Input, InputError, Model, memory_check};
 use crate::program::{Context, Program};
-use crate::tensor::{Device, TensorError, Value, give_back};
+use crate::tensor::{Device, FOR_AN_OP, TensorError, Value, give_back};
 
 pub use branches::Checkpoint;
 pub use edit::Applied;
@@ -191,7 +191,7 @@ impl Run {
         self.cursor += 1;
         self.shrink();
         if self.branch().span(self.pass).len() >= LONG {
-            give_back(self.recorded());
+            give_back(self.recorded(), FOR_AN_OP);
         }
         Ok(())
     }

@@ -206,6 +206,8 @@ pub fn unembed(
     if !is_large(&shape) || x.host_f32().is_none() {
         return Ok(after(logits_of(x, (weights, id), bias.as_ref())?));
     }
+    // Read here, where the user can interrupt it, and not by several threads at once.
+    (0..weights.pieces(id)).try_for_each(|piece| weights.piece(id, piece).map(drop))?;
     let all = x.clone().reshaped(&[rows * length, width]); // [B T, d]
     let weights = weights.clone();
     let source = move |row: usize, some: Range<usize>| {
