@@ -246,7 +246,7 @@ mod tests {
         L0H0   1.226e-5      12.3
         L0H1       0.25     1.976
         ");
-        // One column beside the first is the least, whatever its width.
+        // One column next to the first is the least, whatever its width.
         assert_eq!(shown(3).lines().count(), 1 + 5 * 3);
     }
 

@@ -148,7 +148,7 @@ impl Console {
     }
 }
 
-/// The one of two numbers that stands for both in a map. NaN must show; -inf of a mask must not hide what is next to it.
+/// The one of two numbers that represents both in a map. NaN must show; -inf of a mask must not hide what is next to it.
 fn more_telling(best: f64, x: f64) -> f64 {
     match best {
         _ if best.is_nan() || x.is_nan() => f64::NAN,

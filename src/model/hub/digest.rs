@@ -70,7 +70,7 @@ impl Digest {
         }
     }
 
-    /// Takes what a file has from here on; `progress` is told how many bytes each time.
+    /// Takes what a file has from here on; `progress` gets the number of bytes each time.
     pub fn read<E>(
         &mut self,
         file: &mut File,

@@ -1,7 +1,7 @@
 //! Whether a file on this machine still is what the hub gave.
 //!
 //! Two places say what it should hash to: the cache, whose blobs are named by their hashes, and what `hf download
-//! --local-dir` notes beside the files that it puts into a folder.
+//! --local-dir` notes next to the files that it puts into a folder.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +21,7 @@ pub enum Verdict {
     Unknown,
 }
 
-/// Hashes a file and compares; `progress` is told how many bytes each time.
+/// Hashes a file and compares; `progress` gets the number of bytes each time.
 ///
 /// # Errors
 /// If the file cannot be read, and what `progress` fails with.
@@ -40,7 +40,7 @@ pub fn verify<E: From<LoadError>>(path: &Path, progress: impl FnMut(usize) -> Re
 
 /// What the hub said that a file hashes to.
 fn given(path: &Path) -> Expected {
-    match in_cache(path).or_else(|| beside(path)) {
+    match in_cache(path).or_else(|| noted(path)) {
         Some(hash) => Expected::of(None, Some(&hash), &hash),
         None => Expected::Nothing,
     }
@@ -55,7 +55,7 @@ fn in_cache(path: &Path) -> Option<String> {
 }
 
 /// The second line of the note about a file in the folder that it was downloaded into, or in one above.
-fn beside(path: &Path) -> Option<String> {
+fn noted(path: &Path) -> Option<String> {
     let note = |folder: &Path| {
         let inside = path.strip_prefix(folder).ok()?.to_str()?;
         file::read_text(&folder.join(format!(".cache/huggingface/download/{inside}.metadata"))).ok()
