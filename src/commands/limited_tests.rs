@@ -103,7 +103,7 @@ fn under_every_limit_a_command_gives_the_same_or_is_refused_before_it_runs() {
         let model = model(name);
         let largest_weight = model.weights.store().sizes().map(|(_, bytes)| bytes);
         let least = largest_weight.max().unwrap();
-        // A pass of so many tokens has logits as large as the limit, and at the smallest just larger.
+        // A pass of so many tokens has hidden neurons or logits as large as the limit, and at the smallest just larger.
         let long = model.spec.max_positions.min(60);
         for (tokens, limit) in [(28, least), (28, least * 3 / 2), (28, least * 8), (long, least)] {
             for line in COMMANDS {
@@ -136,9 +136,7 @@ fn under_every_limit_a_command_gives_the_same_or_is_refused_before_it_runs() {
             }
         }
     }
-    for line in
-        ["print norm(concat(logits, logits))", "print max(logits)", COMMANDS[3], COMMANDS[4], "heads -repeated 20"]
-    {
+    for line in ["print norm(concat(logits, logits))", COMMANDS[3], COMMANDS[4], "heads -repeated 20"] {
         assert!(refused.contains(line), "{line} is never refused: {refused:?}");
     }
 }
@@ -148,20 +146,20 @@ fn an_op_is_refused_with_its_site_size_and_limit_and_what_is_before_it_stays() {
     let model = model("gpt2");
     let mut free = console(&model, 60);
     answer(&mut free, "run");
-    let wanted = text::lines(&answer(&mut free, "print max(L1.resid_post)"), None);
-    limited::to(89 << 10, || {
+    let wanted = text::lines(&answer(&mut free, "print max(L0.ln2.out)"), None);
+    limited::to(29 << 10, || {
         let mut console = console(&model, 60);
         let Answer::Error(error) = answer(&mut console, "run") else { panic!("it runs") };
         // What was carried out before is reported after it.
         assert_eq!(
             error.message.lines().next().unwrap(),
-            "logits needs 90.00 KiB ([row=1, pos=60, vocab=384]) in one buffer, and cpu holds at most 89.00 KiB: take a shorter \
-             text or fewer rows, or --device cpu"
+            "blocks.0.mlp.pre needs 30.00 KiB ([row=1, pos=60, neuron=128]) in one buffer, and cpu holds at most 29.00 KiB: take \
+             a shorter text or fewer rows, or --device cpu"
         );
         assert_eq!(error.fault, Fault::Model);
         let run = &console.session.run;
-        assert_eq!(run.program.ops[run.cursor].site, "logits");
-        assert_eq!(text::lines(&answer(&mut console, "print max(L1.resid_post)"), None), wanted);
+        assert_eq!(run.program.ops[run.cursor].site, "blocks.0.mlp.pre");
+        assert_eq!(text::lines(&answer(&mut console, "print max(L0.ln2.out)"), None), wanted);
         for line in ["print max(logits)", "backward loss", "step", "continue"] {
             assert!(matches!(answer(&mut console, line), Answer::Error(_)), "{line}");
         }

@@ -46,10 +46,9 @@ fn of_pass(model: &Model, rows: usize, length: usize, kept: u64) -> u64 {
     let product = |factors: &[usize]| factors.iter().fold(1_u64, |all, &factor| all.saturating_mul(factor as u64));
     let spec = &model.spec;
     if !model.device.is_cpu() {
-        // The mask, as it is made.
-        return product(&[2, length, length]);
+        return 0;
     }
-    let held = |shape: &[usize]| if is_large(shape) { BLOCKS } else { product(shape).saturating_mul(4) };
+    let held = |shape: &[usize]| if is_large(shape, &model.device) { BLOCKS } else { product(shape).saturating_mul(4) };
     let tokens = product(&[4, rows, length]);
     // The hidden neurons with the gate and its activation, or queries, keys and values, and the stream around them.
     let heads = spec.head_dim.saturating_mul(spec.n_heads + 2 * spec.n_kv_heads);

@@ -123,8 +123,8 @@ pub(super) fn dense(weights: &Weights, id: WeightId) -> Result<Value, TensorErro
 /// Rows of a vocabulary matrix for token ids `[B, T]`: `[B, T, d]`. On the CPU, only those rows are read.
 fn embedded(tokens: &Value, weights: &Weights, id: WeightId) -> Result<Value, TensorError> {
     if !tokens.device().is_cpu() || weights.overlay().has(id) {
-        let pieces = (0..weights.pieces(id)).map(|piece| Ok(weights.piece(id, piece)?.value()));
-        return Ok(basic::embed(tokens, &pieces.collect::<Result<Vec<_>, TensorError>>()?));
+        let pieces = (0..weights.pieces(id)).map(|piece| weights.piece(id, piece));
+        return Ok(basic::embedded(tokens, &pieces.collect::<Result<Vec<_>, TensorError>>()?));
     }
     let row = |id: i64| usize::try_from(id).unwrap_or(usize::MAX);
     let rows: Vec<usize> = tokens.read_i64()?.into_iter().map(row).collect();

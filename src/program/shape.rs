@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{Context, Kernel, Op};
 use crate::model::role::Role;
 use crate::model::weights::Weights;
-use crate::tensor::{Axis, TensorError, Value, is_large};
+use crate::tensor::{Axis, Device, TensorError, Value, is_large};
 
 /// The shape of an op's output in a pass over the columns `span` of `rows` rows, the row axis first.
 pub fn shape_of(op: &Op, rows: usize, span: Range<usize>) -> Vec<usize> {
@@ -21,11 +21,14 @@ pub fn shape_of(op: &Op, rows: usize, span: Range<usize>) -> Vec<usize> {
         .collect()
 }
 
-/// Whether the output of an op is in pieces in a pass over the columns `span` of `rows` rows on the CPU: too large to be
+/// Whether the output of an op is in pieces in a pass over the columns `span` of `rows` rows on a device: too large to be
 /// held, and of an op that can compute parts of it.
-pub fn comes_in_pieces(op: &Op, rows: usize, span: Range<usize>) -> bool {
-    let by_parts = matches!(op.kernel, Kernel::Scores { .. } | Kernel::Pattern { .. } | Kernel::Unembed { .. });
-    by_parts && is_large(&shape_of(op, rows, span))
+pub fn comes_in_pieces(op: &Op, rows: usize, span: Range<usize>, device: &Device) -> bool {
+    by_parts(op) && is_large(&shape_of(op, rows, span), device)
+}
+
+fn by_parts(op: &Op) -> bool {
+    matches!(op.kernel, Kernel::Scores { .. } | Kernel::Pattern { .. } | Kernel::Unembed { .. })
 }
 
 /// Refuses an op of whose tensors one is too large for a buffer of the device: its output, or what is made on the way
@@ -41,7 +44,10 @@ pub(super) fn check_room(op: &Op, inputs: &[Value], weights: &Weights, context: 
     }
     let (rows, span) = extent(op, inputs, context);
     let out = shape_of(op, rows, span.clone());
-    device.check(&op.site, &out, &op.axes)?;
+    // Parts of an output are computed one after the other, but not where a gradient follows it.
+    if !(by_parts(op) && inputs.iter().all(|input| !input.is_tracked())) {
+        device.check(&op.site, &out, &op.axes)?;
+    }
     // The rows of a vocabulary are as many as the output is wide.
     let others = op.weights.iter().filter(|id| !matches!(id.role, Role::W_E | Role::W_U));
     let widths = others.filter_map(|&id| weights.shape(id)?.get(1).copied());

@@ -2,6 +2,7 @@
 
 use burn::tensor::{Slice, Tensor};
 
+use super::graphics::first_columns;
 use super::{Device, TensorError, Value};
 
 /// Columns of free memory kept beyond those that are filled.
@@ -72,13 +73,14 @@ impl Growing {
         self.filled = self.filled.min(length);
     }
 
-    /// The first `length` columns, `[B, length, K, h]`: a view that copies nothing on the CPU.
+    /// The first `length` columns, `[B, length, K, h]`: a view that copies nothing.
     ///
     /// # Panics
     /// If it has fewer.
     pub fn first(&self, length: usize) -> Value {
         assert!(length <= self.filled, "{length} of {} columns", self.filled);
-        Value::float(self.buffer.clone().narrow(1, 0, length))
+        let view = first_columns(&self.buffer, length);
+        Value::float(view.unwrap_or_else(|| self.buffer.clone().narrow(1, 0, length)))
     }
 
     /// Makes room for `columns` and more.

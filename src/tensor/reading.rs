@@ -1,14 +1,28 @@
 //! Reading values: the only place where anything waits for a device. Long loops read, so the user can interrupt here.
 
+use std::cell::Cell;
+
 use burn::tensor::{Bool, DType, Int, Tensor};
 use burn_flex::{Flex, FlexTensor};
 
 use super::task::note_failure;
-use super::{HostF32, HostHalves, HostHeld, HostView, Kind, TensorError, Value, proceed, transposed};
+use super::{Device, HostF32, HostHalves, HostHeld, HostView, Kind, TensorError, Value, proceed, transposed};
 
 /// Elements that are read from a device as quickly as a few operations on them are started there: results of no more
 /// elements than this are computed on the host, in 64 bits.
 pub(super) const FEW: usize = 1 << 14;
+
+thread_local! {
+    static READS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How often this thread has waited for a graphics device, to read from it.
+pub fn device_reads() -> u64 {
+    READS.get()
+}
+
+/// Elements that are read from a device in the time of a few launches.
+const NEAR: usize = 1 << 20;
 
 impl Value {
     /// All elements as 32-bit floats in row-major order; waits for the device.
@@ -18,7 +32,10 @@ impl Value {
             return self.held()?.read_f32();
         }
         match self.kind() {
-            Kind::Float => Tensor::<1>::from_dispatch(self.flat_raw()).try_into_vec_as::<f32>().map_err(read_error),
+            Kind::Float => {
+                self.waits();
+                Tensor::<1>::from_dispatch(self.flat_raw()).try_into_vec_as::<f32>().map_err(read_error)
+            }
             _ => Ok(self.read_f64()?.into_iter().map(|x| x as f32).collect()),
         }
     }
@@ -31,7 +48,10 @@ impl Value {
             return self.held()?.read_f64();
         }
         match self.kind() {
-            Kind::Float => Tensor::<1>::from_dispatch(self.flat_raw()).try_into_vec_as::<f64>().map_err(read_error),
+            Kind::Float => {
+                self.waits();
+                Tensor::<1>::from_dispatch(self.flat_raw()).try_into_vec_as::<f64>().map_err(read_error)
+            }
             Kind::Int => Ok(self.read_i64()?.into_iter().map(|x| x as f64).collect()),
             Kind::Bool => Ok(self.read_bool()?.into_iter().map(|x| if x { 1.0 } else { 0.0 }).collect()),
         }
@@ -43,7 +63,10 @@ impl Value {
             return self.held()?.read_i64();
         }
         match self.kind() {
-            Kind::Int => Tensor::<1, Int>::from_dispatch(self.flat_raw()).try_into_vec_as::<i64>().map_err(read_error),
+            Kind::Int => {
+                self.waits();
+                Tensor::<1, Int>::from_dispatch(self.flat_raw()).try_into_vec_as::<i64>().map_err(read_error)
+            }
             Kind::Bool => Ok(self.read_bool()?.into_iter().map(i64::from).collect()),
             Kind::Float => Err(TensorError::Kind { op: "read".into(), expected: "int", found: "float" }),
         }
@@ -56,9 +79,17 @@ impl Value {
         }
         match self.kind() {
             Kind::Bool => {
+                self.waits();
                 Tensor::<1, Bool>::from_dispatch(self.flat_raw()).try_into_vec_as::<bool>().map_err(read_error)
             }
             kind => Err(TensorError::Kind { op: "read".into(), expected: "bool", found: kind.name() }),
+        }
+    }
+
+    /// Counts a read from a graphics device.
+    fn waits(&self) {
+        if !self.device().is_cpu() {
+            READS.set(READS.get() + 1);
         }
     }
 
@@ -109,6 +140,25 @@ impl Value {
             Kind::Float if !self.is_in_pieces() => self.held_any_rank().try_into_primitive::<Flex>().ok(),
             _ => None,
         }
+    }
+
+    /// The same value in host memory, if it is not so large that looking at a part of it there is better; remembered. What
+    /// looks at several parts of a value reads them so from a device at once.
+    pub fn near(&self) -> Result<Value, TensorError> {
+        if self.is_in_pieces() || self.is_tracked() || self.count() > NEAR || self.device().is_cpu() {
+            return Ok(self.clone());
+        }
+        if let Some(near) = self.known().near.get() {
+            return Ok(near.clone().with_axes(self.axes()).with_origin(self.origin().map(<[usize]>::to_vec)));
+        }
+        let (shape, cpu) = (self.shape(), Device::cpu());
+        let near = match self.kind() {
+            Kind::Float => Value::from_f32(self.read_f32()?, shape, &cpu).held_like(self),
+            Kind::Int => Value::from_i64(self.read_i64()?, shape, &cpu),
+            Kind::Bool => Value::from_bool(self.read_bool()?, shape, &cpu),
+        };
+        let near = near.with_axes(self.axes()).with_origin(self.origin().map(<[usize]>::to_vec));
+        Ok(self.known().near.get_or_init(|| near).clone())
     }
 
     /// All elements in host memory, without a copy if they are there already.

@@ -1,10 +1,8 @@
 //! Statistics over all elements of a value, for the price of one small transfer.
 
-use burn::tensor::{Tensor, Transaction};
-
+use super::graphics::census::{WORDS, census, of_ordered};
 use super::host::{self, Census, PIECE};
-use super::reading::{FEW, read_error};
-use super::tree;
+use super::reading::FEW;
 use super::{Kind, TensorError, Value};
 
 /// Statistics over all elements of a value of any size. `min` to `l2` are over the finite elements, and NaN without
@@ -155,9 +153,17 @@ pub fn unravel(mut flat: usize, shape: &[usize]) -> Vec<usize> {
 }
 
 impl Value {
-    /// Statistics over all elements. On the CPU they are computed in place in 64 bits; elsewhere on the device, with
-    /// one transfer of a dozen numbers. A few elements, and what a device cannot add up in 32 bits, are read instead.
+    /// Statistics over all elements. On the CPU they are computed in place in 64 bits; elsewhere on the device, by
+    /// one launch and one read. They are remembered. A few elements, and what a device cannot add up in 32 bits, are read instead.
     pub fn summary(&self) -> Result<Summary, TensorError> {
+        if let Some(known) = self.known().summary.get() {
+            return Ok(known.clone());
+        }
+        let found = self.summarised()?;
+        Ok(self.known().summary.get_or_init(|| found).clone())
+    }
+
+    fn summarised(&self) -> Result<Summary, TensorError> {
         if self.is_in_pieces() {
             return Summary::in_pieces(self);
         }
@@ -178,62 +184,60 @@ impl Value {
             let data = self.read_f64()?;
             return Ok(Summary::of_host(data.iter().copied(), self.shape()));
         }
-        if self.count() > FEW {
-            let summary = self.device_summary()?;
+        if self.count() > FEW
+            && let Some((census, at)) = self.census_there()?
+        {
+            let summary = Summary::of_census(&census, at, self.shape());
             // Squares of large numbers overflow there, and those of small ones vanish.
             if summary.finite() == 0 || reliable([summary.mean, summary.std, summary.l2], summary.absmax) {
                 return Ok(summary);
             }
         }
-        Ok(Summary::of_f32(&self.read_f32()?, self.shape()))
+        Ok(Summary::of_f32(self.near()?.on_host()?.as_slice(), self.shape()))
     }
 
-    fn device_summary(&self) -> Result<Summary, TensorError> {
-        let count = self.count();
-        let x: Tensor<1> = self.clone().reshaped(&[count]).tensor();
-        let finite = x.clone().is_finite();
-        let clean = x.clone().mask_fill(finite.clone().bool_not(), 0.0);
-        let pos = x.clone().equal_scalar(f32::INFINITY);
-        let neg = x.clone().equal_scalar(f32::NEG_INFINITY);
-        let zero = x.clone().equal_scalar(0.0f32);
-        let magnitude = clean.clone().abs().mask_fill(finite.clone().bool_not(), -1.0);
-        let finite_count = tree::count(finite.clone());
-        let divisor = finite_count.clone().float();
-        let number = |x: Tensor<3>| x.reshape([1]);
-        let sum = |x: Tensor<1>| number(tree::sum(tree::line(x)));
-        let absmax = number(tree::max(tree::line(magnitude.clone())));
-        let mean = sum(clean.clone()) / divisor.clone();
-        let centred = (clean.clone() - mean.clone()).mask_fill(finite.clone().bool_not(), 0.0);
-        // Each is read by itself: joined on the device first, one that failed could be hidden by the next.
-        let counts = [
-            finite_count,
-            tree::count(x.clone().is_nan()),
-            tree::count(pos),
-            tree::count(neg),
-            tree::count(zero),
-            tree::first(magnitude.equal(absmax.clone().expand([count]))),
-        ];
-        let numbers = [
-            number(tree::min(tree::line(x.clone().mask_fill(finite.clone().bool_not(), f32::INFINITY)))),
-            number(tree::max(tree::line(x.mask_fill(finite.bool_not(), f32::NEG_INFINITY)))),
-            mean,
-            (sum(centred.square()) / divisor).sqrt(),
-            sum(clean.square()).sqrt(),
-            absmax,
-        ];
-        let reading = numbers.into_iter().fold(Transaction::default(), Transaction::register);
-        let reading = counts.into_iter().fold(reading, Transaction::register);
-        let read = reading.try_execute().map_err(read_error)?;
-        let read: Vec<f64> = read.iter().flat_map(|data| data.iter::<f64>()).collect();
-        let [min, max, mean, std, l2, absmax, finite, nan, pos_inf, neg_inf, zeros, at] = read[..] else {
-            return Err(TensorError::Read { message: "a summary came back incomplete".into() });
-        };
-        let ([nan, pos_inf, neg_inf, zeros], count) = ([nan, pos_inf, neg_inf, zeros].map(|n| n as u64), count as u64);
-        let summary =
-            Summary { count, nan, pos_inf, neg_inf, zeros, min, max, mean, std, l2, absmax, ..Summary::default() };
-        let at = (finite > 0.0).then_some(at as usize);
-        Ok(summary.finish(at, self.shape()))
+    /// A census of a float value on a graphics device, and where its largest magnitude is first; `None` if it is
+    /// elsewhere.
+    pub(super) fn census_there(&self) -> Result<Option<(Census, Option<usize>)>, TensorError> {
+        let Some(memory) = self.device_f32() else { return Ok(None) };
+        let found = census(&memory);
+        let words = found.len();
+        let bits = found.value(&[words]).read_f32()?;
+        let (mut all, mut largest) = (Census::default(), None);
+        for words in bits.chunks_exact(WORDS) {
+            let (part, magnitude, place) = census_of(words);
+            if part.finite > 0 && largest.is_none_or(|(most, _)| magnitude > most) {
+                largest = Some((magnitude, place));
+            }
+            all = all.join(part);
+        }
+        Ok(Some((all, largest.map(|(_, place)| place))))
     }
+}
+
+/// What one cube has found, the largest magnitude, and its place among all elements.
+fn census_of(words: &[f32]) -> (Census, f32, usize) {
+    let word = |i: usize| words[i].to_bits();
+    let count = |i: usize| u64::from(word(i));
+    let finite = count(0);
+    let extremes = match finite {
+        0 => (f32::INFINITY, f32::NEG_INFINITY),
+        _ => (of_ordered(word(5)), of_ordered(word(6))),
+    };
+    let [sum, squares, spread] = [9, 10, 11].map(|i| f64::from(words[i]));
+    let census = Census {
+        finite,
+        nan: count(1),
+        pos_inf: count(2),
+        neg_inf: count(3),
+        zeros: count(4),
+        min: extremes.0,
+        max: extremes.1,
+        sum,
+        squares,
+        spread,
+    };
+    (census, f32::from_bits(word(7)), word(8) as usize)
 }
 
 /// Whether sums over finite elements, of which the largest magnitude is `absmax`, are what they are in 64 bits: neither

@@ -12,28 +12,33 @@
 //! result.
 
 use burn::tensor::kind::Basic;
-use burn::tensor::{Bool, Int, Tensor};
+use burn::tensor::{Bool, Tensor};
 
 /// Longest axis that is added up at once: 32 additions in a row lose little, and 10 million numbers need five levels.
 const ADDED: usize = 32;
 
-/// Longest axis of which the largest or smallest entry is taken at once, and whole numbers are counted: neither loses
-/// precision.
+/// Longest axis of which the largest or smallest entry is taken at once, which loses no precision.
 const COMPARED: usize = 256;
 
 /// Reduces the middle axis of `[outer, len, inner]` with `reduce`, which reduces axis 1 of up to `width` entries;
-/// `join` makes one result of two. Stops where no more than `enough` entries are left.
-fn tree<K: Basic>(
+/// `join` makes one result of two. An empty axis is reduced at once.
+fn whole<K: Basic>(
     mut x: Tensor<3, K>,
-    (width, enough): (usize, usize),
+    width: usize,
     reduce: impl Fn(Tensor<3, K>) -> Tensor<3, K>,
     join: impl Fn(Tensor<3, K>, Tensor<3, K>) -> Tensor<3, K>,
-) -> (Tensor<3, K>, Option<Tensor<3, K>>) {
+) -> Tensor<3, K> {
+    if x.dims()[1] <= width {
+        return reduce(x);
+    }
     let mut rest: Option<Tensor<3, K>> = None; // [outer, 1, inner]
     loop {
         let [outer, len, inner] = x.dims();
-        if len <= enough {
-            return (x, rest);
+        if len <= 1 {
+            return match rest {
+                Some(rest) => join(x, rest),
+                None => x,
+            };
         }
         let rows = (len / width).max(1);
         let whole = (rows * width).min(len);
@@ -49,29 +54,8 @@ fn tree<K: Basic>(
     }
 }
 
-/// The same to a single entry. An empty axis is reduced at once.
-fn whole<K: Basic>(
-    x: Tensor<3, K>,
-    width: usize,
-    reduce: impl Fn(Tensor<3, K>) -> Tensor<3, K>,
-    join: impl Fn(Tensor<3, K>, Tensor<3, K>) -> Tensor<3, K>,
-) -> Tensor<3, K> {
-    if x.dims()[1] <= width {
-        return reduce(x);
-    }
-    match tree(x, (width, 1), reduce, &join) {
-        (x, Some(rest)) => join(x, rest),
-        (x, None) => x,
-    }
-}
-
 pub(super) fn sum(x: Tensor<3>) -> Tensor<3> {
     whole(x, ADDED, |x| x.sum_dim(1), |a, b| a + b)
-}
-
-/// Sums of parts of one line, no more than `enough` of them and one for what is left over: for adding up elsewhere.
-pub(super) fn partial_sums(x: Tensor<3>, enough: usize) -> (Tensor<3>, Option<Tensor<3>>) {
-    tree(x, (ADDED, enough), |x| x.sum_dim(1), |a, b| a + b)
 }
 
 /// Each entry of `[outer, 1, inner]` repeated to `[outer, len, inner]`, so that the gradient adds up as a tree.
@@ -125,22 +109,4 @@ fn largest(x: Tensor<3>) -> Tensor<3> {
 
 fn nan_in(x: Tensor<3>) -> Tensor<3, Bool> {
     largest(x.is_nan().float()).greater_scalar(0.5)
-}
-
-pub(super) fn line<K: Basic>(x: Tensor<1, K>) -> Tensor<3, K> {
-    let count = x.dims()[0];
-    x.reshape([1, count, 1])
-}
-
-/// How many are true, exactly.
-pub(super) fn count(mask: Tensor<1, Bool>) -> Tensor<1, Int> {
-    whole(line(mask.int()), COMPARED, |x| x.sum_dim(1), |a, b| a + b).reshape([1])
-}
-
-/// Index of the first element that is true; the length if none is.
-pub(super) fn first(mask: Tensor<1, Bool>) -> Tensor<1, Int> {
-    let count = mask.dims()[0] as i64;
-    let indices = Tensor::<1, Int>::arange(0..count, &mask.device());
-    let indices = line(indices.mask_fill(mask.bool_not(), count));
-    whole(indices, COMPARED, |x| x.min_dim(1), Tensor::min_pair).reshape([1])
 }

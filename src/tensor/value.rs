@@ -1,11 +1,11 @@
 //! A tensor of any rank and kind, as a handle.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use burn::tensor::{Bool, DType, DispatchTensor, Element, FloatDType, Int, Shape, Tensor, TensorData};
 
 use super::pieces::Pieces;
-use super::{Axis, Device, Precision, TensorError, named, proceed, shape_text};
+use super::{Axis, Device, Precision, Summary, TensorError, named, proceed, shape_text};
 
 named! {
     /// What the elements of a value are.
@@ -36,6 +36,15 @@ struct Parts {
     dtype: DType,
     /// Where each axis begins in the whole value it was cut from; `None` if that is not known.
     origin: Option<Vec<usize>>,
+    known: Known,
+}
+
+/// What has been found out about the elements, for whoever asks again: elements never change.
+#[derive(Clone, Default)]
+pub(super) struct Known {
+    pub summary: OnceLock<Summary>,
+    /// All of them in host memory.
+    pub near: OnceLock<Value>,
 }
 
 /// Where the elements are.
@@ -111,7 +120,12 @@ impl Value {
     }
 
     fn of_parts(held: Held, shape: Vec<usize>, kind: Kind, dtype: DType) -> Value {
-        Value(Arc::new(Parts { held, axes: vec![Axis::None; shape.len()], shape, kind, dtype, origin: None }))
+        let (axes, known) = (vec![Axis::None; shape.len()], Known::default());
+        Value(Arc::new(Parts { held, axes, shape, kind, dtype, origin: None, known }))
+    }
+
+    pub(super) fn known(&self) -> &Known {
+        &self.0.known
     }
 
     pub(super) fn pieces(&self) -> Option<&Pieces> {
@@ -299,7 +313,8 @@ impl Value {
     /// The same shape and axes with a different float tensor of that shape.
     pub(super) fn replaced(&self, tensor: Tensor<1>) -> Value {
         let dtype = tensor.dtype();
-        Value(Arc::new(Parts { held: Held::Whole(tensor.into_dispatch()), dtype, ..Parts::clone(&self.0) }))
+        let (held, known) = (Held::Whole(tensor.into_dispatch()), Known::default());
+        Value(Arc::new(Parts { held, dtype, known, ..Parts::clone(&self.0) }))
     }
 
     // Taking the tensor out: the value must have the rank and the kind ---------------------------------------------
@@ -345,7 +360,8 @@ impl Value {
         };
         let dtype = tensor.dtype();
         let held = Held::Whole(tensor.into_dispatch());
-        Value(Arc::new(Parts { held, origin: None, kind: Kind::Float, dtype, ..Parts::clone(&self.0) }))
+        let known = Known::default();
+        Value(Arc::new(Parts { held, origin: None, kind: Kind::Float, dtype, known, ..Parts::clone(&self.0) }))
     }
 
     pub(super) fn flat_raw(&self) -> DispatchTensor {

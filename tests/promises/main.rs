@@ -39,6 +39,7 @@ mod interrupts;
 mod journal;
 mod keys;
 mod killed;
+mod launches;
 mod layers;
 mod manual;
 mod marks;

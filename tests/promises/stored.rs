@@ -12,7 +12,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::altered::{self, Copy, Gguf, Tensor};
-use crate::common::{Bench, llmdbg_in};
+use crate::common::{Bench, llmdbg_in, vulkan};
 use crate::parity::fixture;
 use crate::walking::gradients;
 
@@ -108,13 +108,18 @@ fn quantised(original: &[u8], (_, kind, elements, size, scales): (&str, u32, usi
 }
 
 fn open(path: &Path, cache: &WeightCache) -> Model {
-    load_within(&ModelSource::Path(path.to_owned()), &Device::cpu(), Precision::F32, cache).unwrap()
+    open_on(path, cache, &Device::cpu())
+}
+
+fn open_on(path: &Path, cache: &WeightCache, device: &Device) -> Model {
+    load_within(&ModelSource::Path(path.to_owned()), device, Precision::F32, cache).unwrap()
 }
 
 fn bench(model: Model) -> Bench {
     let tokens = [5, 17, 33, 60, 101, 7, 250, 12, 9].map(|id| id % model.spec.vocab as u32);
     let input = Input::from_tokens(&model, vec![tokens.to_vec()]).unwrap();
-    Bench::of("stored", model, input, &Device::cpu(), 1 << 30)
+    let device = model.device.clone();
+    Bench::of("stored", model, input, &device, 1 << 30)
 }
 
 /// Every value of a prompt, of two tokens after it and of as many tokens as tiles take, and every gradient.
@@ -158,6 +163,11 @@ fn check(path: &Path, held: &str) {
     let wanted = everything(single);
     assert!(wanted.0.len() > 60 && wanted.1.len() > 15, "{} {}", wanted.0.len(), wanted.1.len());
     assert!(everything(model) == wanted, "{held} differs from its widened form");
+    // On a graphics device, whose kernels widen in the same way, and with the same memory.
+    let there = open_on(path, &WeightCache::unlimited(), &vulkan());
+    assert_eq!(there.report.bytes, bytes, "{held} on a graphics device");
+    let widened = open_on(&widened, &WeightCache::unlimited(), &vulkan());
+    assert!(everything(there) == everything(widened), "{held} differs from its widened form on a graphics device");
     let largest = open(path, &cache).weights.store().sizes().map(|(_, bytes)| bytes).max().unwrap();
     let tight = open(path, &WeightCache::new(largest));
     let weights = tight.weights.clone();

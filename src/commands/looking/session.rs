@@ -99,7 +99,7 @@ pub fn record(console: &Console) -> Answer {
 fn in_pieces(run: &Run, pass: usize) -> usize {
     let (branch, rows) = (run.branch(), run.branch().text().rows.len());
     let ops = run.program.ops.iter().take(if run.device().is_cpu() { branch.frontier(pass) } else { 0 });
-    ops.filter(|op| comes_in_pieces(op, rows, branch.span(pass))).count()
+    ops.filter(|op| comes_in_pieces(op, rows, branch.span(pass), run.device())).count()
 }
 
 pub fn sites(console: &mut Console) -> Answer {

@@ -31,7 +31,8 @@ impl Console {
             true => self.session.gradient(request.op)?,
             false => self.session.run.value(request.op)?,
         };
-        let value = value.slice(&[Slice::At(focus.row)])?;
+        // What is looked at several times is read once.
+        let value = value.near()?.slice(&[Slice::At(focus.row)])?;
         let site = op.site.strip_prefix("blocks.").map_or(op.site.clone(), |rest| format!("L{rest}"));
         let site = if request.gradient { format!("grad {site}") } else { site };
         let pos = self.session.focus_pos();

@@ -215,7 +215,7 @@ pub(crate) fn summary_line(value: &Value) -> Result<String> {
     if value.kind() != Kind::Float {
         return Ok(shape);
     }
-    let s = value.summary()?;
+    let s = value.near()?.summary()?;
     let [min, max, mean, std] = [s.min, s.max, s.mean, s.std].map(numbers::short);
     let mut line = format!("{shape}  min {min}  max {max}  mean {mean}  std {std}");
     for (count, what) in [(s.nan, "nan"), (s.pos_inf, "+inf"), (s.neg_inf, "-inf")] {

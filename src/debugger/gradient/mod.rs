@@ -138,7 +138,7 @@ impl Session {
         let ops = ops_of(self, expr);
         let mut given = HashMap::new();
         for &op in &ops {
-            given.insert(op, self.run.value_at(Mark { pass, op })?.leaf());
+            given.insert(op, self.run.value_at(Mark { pass, op })?.held()?.leaf());
         }
         let number = number_of(self, expr, &given, self.focus.row)?;
         let value = number.untracked().read_scalar()?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::weight::{LARGE, StoredMatrix, Weight, row_bytes};
+use super::weight::{LARGE, StoredMatrix, Weight, form_of, row_bytes};
 use crate::model::checkpoint::{Checkpoint, SHARE, StoredType, TensorEntry, TensorFile, TensorReader};
 use crate::model::error::LoadError;
 use crate::model::families::Layout;
@@ -78,7 +78,8 @@ impl Source {
         let used_by_rows = self.id.role.kind() == RoleKind::Linear || matches!(self.id.role, Role::W_E | Role::W_U);
         let narrow = !matches!(kind, StoredType::F32 | StoredType::F64);
         let [_, _] = self.shape[..] else { return Form::Dense };
-        if !(holding.device.is_cpu() && used_by_rows && narrow && self.count() >= LARGE) {
+        let held = holding.device.is_cpu() || form_of(kind).is_some();
+        if !(held && used_by_rows && narrow && self.count() >= LARGE) {
             return Form::Dense;
         }
         if !TensorReader::has_stored_rows(entry) {
@@ -138,8 +139,11 @@ impl Source {
     pub fn read(&self, files: &Checkpoint, holding: &Holding) -> Result<ReadWeight, LoadError> {
         let (file, entry) = self.find(files)?;
         let reader = TensorReader::new(file, entry)?;
-        let stored = |matrix| ReadWeight {
-            weight: Weight::Stored { matrix: Arc::new(matrix), transposed: self.layout != Layout::Table },
+        let stored = |matrix: StoredMatrix| ReadWeight {
+            weight: Weight::Stored {
+                matrix: Arc::new(matrix.on(&holding.device)),
+                transposed: self.layout != Layout::Table,
+            },
             beyond: false,
         };
         match self.form(entry, holding) {

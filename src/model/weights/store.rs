@@ -286,7 +286,7 @@ fn picked(weight: &Weight, rows: &[usize]) -> Result<Vec<f32>, TensorError> {
         Weight::Stored { matrix, .. } => {
             let mut out = vec![0.0; rows.len() * matrix.width()];
             for (row, out) in rows.iter().zip(out.chunks_exact_mut(matrix.width().max(1))) {
-                matrix.decode_rows(*row..row + 1, out);
+                matrix.decode_rows(*row..row + 1, out)?;
             }
             Ok(out)
         }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::model::checkpoint::{StoredType, decode, decode_range};
-use crate::tensor::{Device, Value};
+use crate::tensor::graphics::DeviceWords;
+use crate::tensor::graphics::stored::{self, Form};
+use crate::tensor::{Device, TensorError, Value};
 
 /// Elements of a matrix from which on it is kept as it is stored. Smaller ones are 32-bit floats.
 pub const LARGE: usize = 1 << 16;
@@ -19,7 +21,7 @@ const SHARE: usize = 1 << 16;
 pub enum Weight {
     /// As values are held.
     Dense(Value),
-    /// As the file has it: in memory of the CPU, widened where it is used.
+    /// As the file has it, widened where it is used.
     Stored {
         matrix: Arc<StoredMatrix>,
         /// Whether the weight is the transpose of the matrix: a linear weight `[in, out]` is stored as `[out, in]`.
@@ -51,7 +53,7 @@ impl Weight {
     pub fn bytes(&self) -> u64 {
         match self {
             Weight::Dense(value) => value.bytes(),
-            Weight::Stored { matrix, .. } => matrix.bytes.len() as u64,
+            Weight::Stored { matrix, .. } => matrix.size(),
         }
     }
 }
@@ -62,7 +64,14 @@ pub struct StoredMatrix {
     kind: StoredType,
     rows: usize,
     width: usize,
-    bytes: Vec<u8>,
+    memory: Memory,
+}
+
+/// Where the bytes of a matrix are.
+#[derive(Debug)]
+enum Memory {
+    Host(Vec<u8>),
+    Device(DeviceWords),
 }
 
 impl StoredMatrix {
@@ -70,7 +79,7 @@ impl StoredMatrix {
     /// If the bytes are not those of as many rows of whole blocks.
     pub fn new(kind: StoredType, rows: usize, width: usize, bytes: Vec<u8>) -> StoredMatrix {
         assert_eq!(row_bytes(kind, width).map(|row| row * rows), Some(bytes.len()), "{rows} rows of {width} {kind:?}");
-        StoredMatrix { kind, rows, width, bytes }
+        StoredMatrix { kind, rows, width, memory: Memory::Host(bytes) }
     }
 
     pub fn kind(&self) -> StoredType {
@@ -85,25 +94,85 @@ impl StoredMatrix {
         self.width
     }
 
-    /// The bytes of all rows.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+    /// The same in the memory of a graphics device; as it is where that is the CPU.
+    pub fn on(self, device: &Device) -> StoredMatrix {
+        let Memory::Host(bytes) = self.memory else { return self };
+        if device.is_cpu() {
+            return StoredMatrix { memory: Memory::Host(bytes), ..self };
+        }
+        let words = DeviceWords::of_bytes(bytes, device).expect("the memory of a graphics device");
+        StoredMatrix { memory: Memory::Device(words), ..self }
+    }
+
+    /// Bytes of memory.
+    pub fn size(&self) -> u64 {
+        (row_bytes(self.kind, self.width).unwrap_or(0) * self.rows) as u64
+    }
+
+    /// The bytes of all rows; `None` if they are on a graphics device.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match &self.memory {
+            Memory::Host(bytes) => Some(bytes),
+            Memory::Device(_) => None,
+        }
+    }
+
+    /// The words on a graphics device, and what they are; `None` on the CPU.
+    pub fn on_device(&self) -> Option<(&DeviceWords, Form)> {
+        match &self.memory {
+            Memory::Host(_) => None,
+            Memory::Device(words) => form_of(self.kind).map(|form| (words, form)),
+        }
     }
 
     /// Some rows, one after another, widened.
-    pub fn decode_rows(&self, rows: Range<usize>, out: &mut [f32]) {
-        let length = self.bytes.len() / self.rows.max(1);
-        decode(self.kind, &self.bytes[rows.start * length..rows.end * length], out);
+    ///
+    /// # Errors
+    /// If they are on a device, and that fails.
+    pub fn decode_rows(&self, rows: Range<usize>, out: &mut [f32]) -> Result<(), TensorError> {
+        let length = row_bytes(self.kind, self.width).unwrap_or(0);
+        let part = rows.start * length..rows.end * length;
+        match &self.memory {
+            Memory::Host(bytes) => decode(self.kind, &bytes[part], out),
+            Memory::Device(words) => decode(self.kind, &words.read()?[part], out),
+        }
+        Ok(())
     }
 
-    /// All of it as a value `[rows, width]` of 32-bit floats.
+    /// All of it as a value `[rows, width]` of 32-bit floats, where it is.
     pub fn widened(&self) -> Value {
+        let shape = [self.rows, self.width];
+        let bytes = match (&self.memory, self.on_device()) {
+            (_, Some((words, form))) => return stored::widen(words, form, self.rows * self.width).value(&shape),
+            (Memory::Host(bytes), _) => bytes,
+            (Memory::Device(_), None) => unreachable!("only forms that kernels read are held on a device"),
+        };
         let mut out = vec![0.0; self.rows * self.width];
         out.par_chunks_mut(SHARE).enumerate().for_each(|(i, out)| {
-            decode_range(self.kind, &self.bytes, i * SHARE, out);
+            decode_range(self.kind, bytes, i * SHARE, out);
         });
-        Value::from_f32(out, &[self.rows, self.width], &Device::cpu())
+        Value::from_f32(out, &shape, &Device::cpu())
     }
+}
+
+/// What the kernels of graphics devices call a stored type; `None` for one that they do not read.
+pub fn form_of(kind: StoredType) -> Option<Form> {
+    Some(match kind {
+        StoredType::F32 => Form::F32,
+        StoredType::BF16 => Form::BF16,
+        StoredType::F16 => Form::F16,
+        StoredType::Q4_0 => Form::Q4_0,
+        StoredType::Q4_1 => Form::Q4_1,
+        StoredType::Q5_0 => Form::Q5_0,
+        StoredType::Q5_1 => Form::Q5_1,
+        StoredType::Q8_0 => Form::Q8_0,
+        StoredType::Q2_K => Form::Q2_K,
+        StoredType::Q3_K => Form::Q3_K,
+        StoredType::Q4_K => Form::Q4_K,
+        StoredType::Q5_K => Form::Q5_K,
+        StoredType::Q6_K => Form::Q6_K,
+        _ => return None,
+    })
 }
 
 /// The bytes of a row of `width` elements; `None` if it is not whole blocks.

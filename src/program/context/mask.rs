@@ -10,6 +10,7 @@ use burn::tensor::{Bool, Tensor};
 
 use crate::model::input::Input;
 use crate::model::spec::{Blind, ModelSpec};
+use crate::program::kernels::gpu::Seen;
 use crate::tensor::{Device, Value};
 
 #[derive(Clone)]
@@ -24,6 +25,7 @@ struct Parts {
     span: Range<usize>,
     device: Device,
     tensor: OnceLock<Tensor<4, Bool>>,
+    keys: OnceLock<Value>,
     blind_tensors: OnceLock<Option<BlindTensors>>,
 }
 
@@ -99,8 +101,8 @@ fn mask(
     };
     let rows = input.rows.iter().zip(positions).take(if padded { usize::MAX } else { 1 }).map(row).collect();
     let device = device.clone();
-    let (tensor, blind_tensors) = (OnceLock::new(), OnceLock::new());
-    Some(Mask(Arc::new(Parts { rule, blind, rows, padded, span, device, tensor, blind_tensors })))
+    let (tensor, keys, blind_tensors) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+    Some(Mask(Arc::new(Parts { rule, blind, rows, padded, span, device, tensor, keys, blind_tensors })))
 }
 
 impl Mask {
@@ -144,6 +146,24 @@ impl Mask {
         let sees = |k: usize| *blind == Blind::All || near(k);
         let seen = (0..keys).filter(|&k| sees(k)).count().max(1);
         Some((0..keys).map(|k| if sees(k) { 1.0 / seen as f32 } else { 0.0 }).collect())
+    }
+
+    /// The same for kernels of graphics devices; `None` on the CPU.
+    pub(in crate::program) fn seen(&self) -> Option<Seen> {
+        let Parts { rule, rows, span, device, keys, .. } = &*self.0;
+        let made = || {
+            let of = |row: &Row| -> Vec<i64> {
+                let position = |key: usize| row.positions.get(key).map_or(0, |position| *position as i64);
+                row.real.iter().enumerate().map(|(key, &real)| 2 * position(key) + i64::from(real)).collect()
+            };
+            let data = rows.iter().flat_map(of).collect();
+            Value::from_i64(data, &[rows.len(), span.end], device)
+        };
+        if device.is_cpu() {
+            return None;
+        }
+        let keys = keys.get_or_init(made).device_i32()?;
+        Some(Seen { keys, causal: rule.causal, reach: rule.reach, start: span.start, row: 0 })
     }
 
     /// True where masked, `[B or 1, 1, T, S]`.

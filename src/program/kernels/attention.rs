@@ -2,14 +2,14 @@
 
 use burn::tensor::{Tensor, activation};
 
-use super::host;
+use super::{gpu, host};
 use crate::model::spec::Pairing;
 use crate::program::context::{Bias, Mask, Rotation};
 use crate::tensor::{TensorError, Value};
 
 /// Rotates pairs of features of `[B, T, H, h]`; features beyond the last pair pass through.
 pub fn rotate(x: &Value, rotation: &Rotation) -> Value {
-    if let Some(rotated) = host::rotate(x, rotation) {
+    if let Some(rotated) = host::rotate(x, rotation).or_else(|| gpu::rotate(x, rotation)) {
         return rotated;
     }
     let x = x.tensor::<4>(); // [B, T, H, h]
@@ -52,7 +52,7 @@ pub struct Scoring<'a> {
 
 /// Products of queries `[B, T, H, h]` and keys `[B, S, K, h]`, scaled, capped, biased and masked: `[B, H, T, S]`.
 pub fn scores(q: &Value, k: &Value, scoring: Scoring) -> Value {
-    if let Some(scores) = host::scores(q, k, scoring) {
+    if let Some(scores) = host::scores(q, k, scoring).or_else(|| gpu::scores(q, k, scoring)) {
         return scores;
     }
     let (q, k) = (q.tensor::<4>(), k.tensor::<4>());
@@ -84,7 +84,12 @@ pub fn pattern(scores: &Value, mask: Option<&Mask>) -> Value {
     if let Some(pattern) = host::pattern(scores, mask) {
         return pattern;
     }
-    let pattern = activation::softmax(scores.tensor::<4>(), 3); // [B, H, T, S]
+    let softmax = || Value::float(activation::softmax(scores.tensor::<4>(), 3)); // [B, H, T, S]
+    let found = gpu::pattern(scores, mask).unwrap_or_else(softmax);
+    if found.is_in_pieces() {
+        return found;
+    }
+    let pattern = found.tensor::<4>();
     Value::float(match mask.and_then(Mask::blind_tensors) {
         Some(blind) => {
             let shape = pattern.dims();
@@ -101,6 +106,9 @@ pub fn pattern(scores: &Value, mask: Option<&Mask>) -> Value {
 /// If what changes a pattern in pieces fails.
 pub fn mix(pattern: &Value, v: &Value) -> Result<Value, TensorError> {
     if let Some(z) = host::mix(pattern, v)? {
+        return Ok(z);
+    }
+    if let Some(z) = gpu::mix(pattern, v)? {
         return Ok(z);
     }
     let (pattern, v) = (pattern.tensor::<4>(), v.tensor::<4>());

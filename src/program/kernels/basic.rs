@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use burn::tensor::{Tensor, activation as act};
 
-use super::host;
+use super::{gpu, host};
 use crate::model::role::WeightId;
 use crate::model::spec::Act;
 use crate::model::weights::{Weight, Weights};
@@ -15,7 +15,7 @@ pub fn scale(x: Value, factor: f64) -> Value {
     if factor == 1.0 {
         return x;
     }
-    host::scale(&x, factor).unwrap_or_else(|| match x.shape().len() {
+    host::scale(&x, factor).or_else(|| gpu::scale(&x, factor)).unwrap_or_else(|| match x.shape().len() {
         2 => Value::float(x.tensor::<2>().mul_scalar(factor)),
         _ => Value::float(x.tensor::<3>().mul_scalar(factor)),
     })
@@ -24,13 +24,15 @@ pub fn scale(x: Value, factor: f64) -> Value {
 /// `x` between `-bound` and `bound`, `[B, T, n]`.
 pub fn bounded(x: Value, bound: Option<f64>) -> Value {
     let Some(bound) = bound else { return x };
-    host::bounded(&x, bound).unwrap_or_else(|| Value::float(x.tensor::<3>().clamp(-bound, bound)))
+    let clamped = || Value::float(x.tensor::<3>().clamp(-bound, bound));
+    host::bounded(&x, bound).or_else(|| gpu::bounded(&x, bound)).unwrap_or_else(clamped)
 }
 
 /// `cap tanh(x / cap)`, `[B, T, n]`.
 pub fn capped(x: Value, cap: Option<f64>) -> Value {
     let Some(cap) = cap else { return x };
-    host::capped(&x, cap).unwrap_or_else(|| Value::float(x.tensor::<3>().div_scalar(cap).tanh().mul_scalar(cap)))
+    let bent = || Value::float(x.tensor::<3>().div_scalar(cap).tanh().mul_scalar(cap));
+    host::capped(&x, cap).or_else(|| gpu::capped(&x, cap)).unwrap_or_else(bent)
 }
 
 /// Rows of the token table for each id, chunk by chunk of the table. Rows are taken as they are held, not a widened
@@ -63,6 +65,11 @@ pub fn embed(tokens: &Value, chunks: &[Value]) -> Value {
     Value::float(sum.reshape([rows, length, width]))
 }
 
+/// The same with a table as it is held.
+pub fn embedded(tokens: &Value, pieces: &[Weight]) -> Value {
+    gpu::embed(tokens, pieces).unwrap_or_else(|| embed(tokens, &pieces.iter().map(Weight::value).collect::<Vec<_>>()))
+}
+
 /// The row of the position table for each position.
 pub fn position_embed(table: &Value, context: &Context) -> Value {
     if !context.plain {
@@ -81,13 +88,14 @@ pub fn type_embed(table: &Value, context: &Context) -> Value {
 /// The sum of values of one shape, left to right.
 pub fn add(inputs: &[Value]) -> Value {
     inputs[1..].iter().fold(inputs[0].clone(), |sum, value| {
-        host::add(&sum, value).unwrap_or_else(|| Value::float(sum.tensor::<3>() + value.tensor::<3>())) // [B, T, d]
+        let by_burn = || Value::float(sum.tensor::<3>() + value.tensor::<3>());
+        host::add(&sum, value).or_else(|| gpu::add(&sum, value)).unwrap_or_else(by_burn) // [B, T, d]
     })
 }
 
 /// `x W + b` over the last axis of `[B, T, n]`.
 pub fn linear(x: &Value, weight: &Value, bias: Option<&Value>) -> Value {
-    if let Some(out) = host::linear(x, weight, bias) {
+    if let Some(out) = host::linear(x, weight, bias).or_else(|| gpu::linear(x, weight, bias)) {
         return out;
     }
     let [rows, length, width] = x.tensor::<3>().dims();
@@ -100,7 +108,7 @@ pub fn linear(x: &Value, weight: &Value, bias: Option<&Value>) -> Value {
 /// The same with a weight as it is held: one that is stored in fewer bits is widened in the product.
 pub fn weighted(x: &Value, weight: &Weight, bias: Option<&Value>) -> Value {
     if let Weight::Stored { matrix, transposed: true } = weight
-        && let Some(out) = host::linear_stored(x, matrix, bias)
+        && let Some(out) = host::linear_stored(x, matrix, bias).or_else(|| gpu::linear_stored(x, matrix, bias))
     {
         return out;
     }
@@ -110,7 +118,7 @@ pub fn weighted(x: &Value, weight: &Weight, bias: Option<&Value>) -> Value {
 /// The gradient at `x` of `x W`, of that at the product: `seed W^T`.
 pub fn back_through(seed: &Value, weight: &Weight) -> Value {
     if let Weight::Stored { matrix, transposed: true } = weight
-        && let Some(out) = host::back_through_stored(seed, matrix)
+        && let Some(out) = host::back_through_stored(seed, matrix).or_else(|| gpu::back_through_stored(seed, matrix))
     {
         return out;
     }
@@ -146,7 +154,7 @@ pub fn activation(x: &Value, function: Act) -> Value {
     if function == Act::Linear {
         return x.clone();
     }
-    if let Some(out) = host::activation(x, function) {
+    if let Some(out) = host::activation(x, function).or_else(|| gpu::activation(x, function)) {
         return out;
     }
     match x.shape().len() {
@@ -158,7 +166,7 @@ pub fn activation(x: &Value, function: Act) -> Value {
 /// `act(gate) * up`.
 pub fn gated(gate: &Value, up: &Value, function: Act) -> Value {
     let product = || Value::float(activation(gate, function).tensor::<3>() * up.tensor::<3>());
-    host::gated(gate, up, function).unwrap_or_else(product)
+    host::gated(gate, up, function).or_else(|| gpu::gated(gate, up, function)).unwrap_or_else(product)
 }
 
 fn apply<const D: usize>(x: Tensor<D>, function: Act) -> Tensor<D> {
@@ -182,7 +190,7 @@ fn apply<const D: usize>(x: Tensor<D>, function: Act) -> Tensor<D> {
 /// The product with the rows of a vocabulary matrix as they are: `[B, T, V]` to `[B, T, d]`.
 pub fn times_rows(x: &Value, piece: &Weight) -> Value {
     if let Weight::Stored { matrix, transposed: false } = piece
-        && let Some(out) = host::back_through_stored(x, matrix)
+        && let Some(out) = host::back_through_stored(x, matrix).or_else(|| gpu::back_through_stored(x, matrix))
     {
         return out;
     }
@@ -203,9 +211,13 @@ pub fn unembed(
     let [rows, length, width] = *x.shape() else { panic!("positions of rows, found {x:?}") };
     let vocab = weights.shape(id).map_or(0, |shape| shape[0]);
     let shape = [rows, length, vocab];
-    if !is_large(&shape) || x.host_f32().is_none() {
+    let device = x.device();
+    if !is_large(&shape, &device) || x.is_tracked() {
         return Ok(after(logits_of(x, (weights, id), bias.as_ref())?));
     }
+    // Fewer positions where a block of logits would be more than a buffer.
+    let most = usize::try_from(device.max_buffer_bytes() / 4).unwrap_or(usize::MAX) / vocab.max(1);
+    let together = host::TOGETHER.min(most).max(1);
     // Read here, where the user can interrupt it, and not by several threads at once.
     (0..weights.pieces(id)).try_for_each(|piece| weights.piece(id, piece).map(drop))?;
     let all = x.clone().reshaped(&[rows * length, width]); // [B T, d]
@@ -213,20 +225,23 @@ pub fn unembed(
     let source = move |row: usize, some: Range<usize>| {
         // Whole blocks of positions are multiplied, so that one position has the same bits as all of them.
         let (start, end) = (row * length + some.start, row * length + some.end);
-        let first = start / host::TOGETHER * host::TOGETHER;
-        let last = end.next_multiple_of(host::TOGETHER).min(rows * length);
+        let first = start / together * together;
+        let last = end.next_multiple_of(together).min(rows * length);
         let hidden = all.rows(first..last).reshaped(&[1, last - first, width]);
         let logits = logits_of(&hidden, (&weights, id), bias.as_ref())?; // [1, n, V]
         let part = logits.reshaped(&[last - first, vocab]).rows(start - first..end - first);
         Ok(after(part.reshaped(&[1, end - start, vocab])).reshaped(&[end - start, vocab]))
     };
-    Ok(Value::in_pieces(&shape, (Kind::Float, Precision::F32), &x.device(), host::TOGETHER, source))
+    Ok(Value::in_pieces(&shape, (Kind::Float, Precision::F32), &device, together, source))
 }
 
 fn logits_of(x: &Value, (weights, id): (&Weights, WeightId), bias: Option<&Value>) -> Result<Value, TensorError> {
     let pieces = (0..weights.pieces(id)).map(|piece| weights.piece(id, piece));
     let vocab = weights.shape(id).map_or(0, |shape| shape[0]);
     if let Some(logits) = host::unembed(x, vocab, pieces.clone(), bias) {
+        return logits;
+    }
+    if let Some(logits) = gpu::unembed(x, vocab, pieces.clone(), bias) {
         return logits;
     }
     let [rows, length, width] = x.tensor::<3>().dims();

@@ -4,6 +4,7 @@
 pub mod attention;
 pub mod basic;
 pub mod experts;
+pub(super) mod gpu;
 pub mod heads;
 pub(super) mod host;
 pub mod norm;

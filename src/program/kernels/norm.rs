@@ -3,13 +3,13 @@
 
 use burn::tensor::Tensor;
 
-use super::{basic, host};
+use super::{basic, gpu, host};
 use crate::model::spec::{Gain, Norm, NormKind, QkNormOver};
 use crate::tensor::Value;
 
 /// `sqrt(var + eps)` over the last axis with the biased variance, `[B, T, 1]`.
 pub fn layer_norm_scale(x: &Value, eps: f64) -> Value {
-    if let Some(scale) = host::layer_norm_scale(x, eps) {
+    if let Some(scale) = host::layer_norm_scale(x, eps).or_else(|| gpu::layer_norm_scale(x, eps)) {
         return scale;
     }
     let x = x.tensor::<3>(); // [B, T, d]
@@ -20,12 +20,12 @@ pub fn layer_norm_scale(x: &Value, eps: f64) -> Value {
 /// `sqrt(mean(x^2) + eps)` over the last axis, `[B, T, 1]`.
 pub fn rms_scale(x: &Value, eps: f64) -> Value {
     let scale = || Value::float(x.tensor::<3>().square().mean_dim(2).add_scalar(eps).sqrt());
-    host::rms_scale(x, eps).unwrap_or_else(scale)
+    host::rms_scale(x, eps).or_else(|| gpu::rms_scale(x, eps)).unwrap_or_else(scale)
 }
 
 /// `(x - mean) / scale`.
 pub fn centred_over(x: &Value, scale: &Value) -> Value {
-    if let Some(centred) = host::centred_over(x, scale) {
+    if let Some(centred) = host::centred_over(x, scale).or_else(|| gpu::centred_over(x, scale)) {
         return centred;
     }
     let x = x.tensor::<3>(); // [B, T, d]
@@ -35,12 +35,13 @@ pub fn centred_over(x: &Value, scale: &Value) -> Value {
 
 /// `x / scale`.
 pub fn over(x: &Value, scale: &Value) -> Value {
-    host::over(x, scale).unwrap_or_else(|| Value::float(x.tensor::<3>() / scale.tensor::<3>()))
+    let by_burn = || Value::float(x.tensor::<3>() / scale.tensor::<3>());
+    host::over(x, scale).or_else(|| gpu::over(x, scale)).unwrap_or_else(by_burn)
 }
 
 /// `x * gain + bias`, or with `one_plus` `x * (1 + gain) + bias`.
 pub fn gain(x: &Value, gain: &Value, bias: Option<&Value>, one_plus: bool) -> Value {
-    if let Some(out) = host::gain(x, gain, bias, one_plus) {
+    if let Some(out) = host::gain(x, gain, bias, one_plus).or_else(|| gpu::gain(x, gain, bias, one_plus)) {
         return out;
     }
     let width = gain.shape()[0];

@@ -8,7 +8,7 @@
 use burn::tensor::Tensor;
 
 use super::fold::fold;
-use crate::tensor::host::{extremes, sum_of};
+use crate::tensor::host::{Census, extremes, sum_of};
 use crate::tensor::reading::FEW;
 use crate::tensor::{Axis, Kind, TensorError, Value, inlined, named};
 use crate::tensor::{exact, tree};
@@ -69,6 +69,40 @@ impl Reduction {
             Reduction::Min => of_extremes(|(min, _)| min),
             Reduction::Max => of_extremes(|(_, max)| max),
             Reduction::AbsMax => of_extremes(|(min, max)| min.abs().max(max.abs())),
+        }
+    }
+
+    /// Of elements that have been counted and added up.
+    fn of_census(self, census: &Census) -> f64 {
+        let Census { nan, pos_inf, neg_inf, sum, squares, spread, .. } = *census;
+        let count = (census.finite + nan + pos_inf + neg_inf) as f64;
+        let infinite = |of: u64, infinity: f64, otherwise: f32| if of > 0 { infinity } else { f64::from(otherwise) };
+        if nan > 0 {
+            return f64::NAN;
+        }
+        let sum = match (pos_inf > 0, neg_inf > 0) {
+            (false, false) => sum,
+            (true, true) => f64::NAN,
+            (true, false) => f64::INFINITY,
+            (false, true) => f64::NEG_INFINITY,
+        };
+        let any = pos_inf + neg_inf;
+        match self {
+            Reduction::Sum => sum,
+            Reduction::Mean => sum / count,
+            Reduction::Norm => {
+                if any > 0 {
+                    f64::INFINITY
+                } else {
+                    squares.sqrt()
+                }
+            }
+            Reduction::Var if any > 0 => f64::NAN,
+            Reduction::Var => spread / count,
+            Reduction::Std => Reduction::Var.of_census(census).sqrt(),
+            Reduction::Min => infinite(neg_inf, f64::NEG_INFINITY, census.min),
+            Reduction::Max => infinite(pos_inf, f64::INFINITY, census.max),
+            Reduction::AbsMax => infinite(any, f64::INFINITY, census.magnitude()),
         }
     }
 
@@ -172,7 +206,10 @@ impl Value {
     ) -> Result<Option<Vec<f64>>, TensorError> {
         let found = match axis {
             Some(axis) => Value::float(reduced(op, self.along(axis).tensor(), false)).read_f64()?,
-            None => vec![self.reduced_there(op)?],
+            None => match self.reduced_there(op)? {
+                Some(found) => vec![found],
+                None => return Ok(None),
+            },
         };
         Ok(found.iter().all(|found| op.holds(*found)).then_some(found))
     }
@@ -182,31 +219,9 @@ impl Value {
         self.count() > FEW && !self.device().is_cpu()
     }
 
-    /// Reduces all elements where they are. Sums come back in parts, which are added up in 64 bits.
-    fn reduced_there(&self, op: Reduction) -> Result<f64, TensorError> {
-        let count = self.count() as f64;
-        let x: Tensor<3> = self.clone().reshaped(&[1, self.count(), 1]).tensor();
-        let sum = |x: Tensor<3>| {
-            let (parts, rest) = tree::partial_sums(x, FEW);
-            let read = |part: Tensor<3>| Value::float(part).read_f64().map(|parts| parts.iter().sum::<f64>());
-            Ok::<f64, TensorError>(read(parts)? + rest.map(read).transpose()?.unwrap_or(0.0))
-        };
-        let number = |x: Tensor<3>| Value::float(x).read_scalar();
-        match op {
-            Reduction::Sum => sum(x),
-            Reduction::Mean => Ok(sum(x)? / count),
-            Reduction::Norm => Ok(sum(x.square())?.sqrt()),
-            Reduction::Var | Reduction::Std => {
-                let mean = sum(x.clone())? / count;
-                let about = mean as f32; // 32 bits of it are subtracted there, and the rest is corrected here
-                let squares = sum(x.sub_scalar(about).square())? / count;
-                let var = (squares - (mean - f64::from(about)).powi(2)).max(0.0);
-                Ok(if op == Reduction::Std { var.sqrt() } else { var })
-            }
-            Reduction::Min => number(tree::min(x)),
-            Reduction::Max => number(tree::max(x)),
-            Reduction::AbsMax => number(tree::max(x.abs())),
-        }
+    /// Reduces all elements where they are; `None` if they are held in another width than a census takes.
+    fn reduced_there(&self, op: Reduction) -> Result<Option<f64>, TensorError> {
+        Ok(self.census_there()?.map(|(census, _)| op.of_census(&census)))
     }
 }
 

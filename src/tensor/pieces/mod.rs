@@ -66,10 +66,11 @@ pub fn hold_up_to(bytes: u64) {
     LARGEST.set(bytes);
 }
 
-/// Whether a value of that shape is in pieces if its op can compute parts of it.
-pub fn is_large(shape: &[usize]) -> bool {
+/// Whether a value of that shape is in pieces on a device if its op can compute parts of it: it is larger than values
+/// that are held, or than a buffer of the device.
+pub fn is_large(shape: &[usize], device: &Device) -> bool {
     let elements = shape.iter().fold(1u64, |all, len| all.saturating_mul(*len as u64));
-    shape.len() >= 2 && elements.saturating_mul(4) > largest_held()
+    shape.len() >= 2 && (elements.saturating_mul(4) > largest_held() || !device.holds(elements))
 }
 
 /// Rows that are computed together where rows have `width` elements: 2 MiB of them, 64 at least and 256 at most.
@@ -142,7 +143,9 @@ impl Value {
         mut look: impl FnMut(usize, Range<usize>, Value) -> Result<(), TensorError>,
     ) -> Result<(), TensorError> {
         let bytes = 4 * self.step() * self.matrices()[2];
-        let at_once = (SIDE_BY_SIDE / bytes.max(1)).clamp(1, rayon::current_num_threads());
+        // A graphics device works on one block at a time anyway.
+        let most = if self.device().is_cpu() { rayon::current_num_threads() } else { 1 };
+        let at_once = (SIDE_BY_SIDE / bytes.max(1)).clamp(1, most);
         let mut blocks = blocks.peekable();
         while blocks.peek().is_some() {
             proceed()?;
@@ -198,9 +201,11 @@ impl Value {
     /// The same value with all of its elements in memory.
     ///
     /// # Errors
-    /// [`TensorError::NoRoom`] if it is in pieces, and larger than the memory that is free.
+    /// [`TensorError::NoRoom`] if it is in pieces, and larger than the memory that is free, or [`TensorError::TooBig`]
+    /// than a buffer of its device.
     pub fn held(&self) -> Result<Value, TensorError> {
         let Some(pieces) = self.pieces() else { return Ok(self.clone()) };
+        pieces.device.check("all of it", self.shape(), self.axes())?;
         // It is collected in 32 bits, and then rounded.
         self.check_memory(if pieces.precision == Precision::F16 { 6 } else { 4 })?;
         let all: Vec<Part> = self.shape().iter().map(|&len| (0, len, 1)).collect();
@@ -281,6 +286,6 @@ impl Value {
 
     /// In memory if it is small enough for that, or has a single axis.
     fn settled(self) -> Result<Value, TensorError> {
-        if self.is_in_pieces() && !is_large(self.shape()) { self.held() } else { Ok(self) }
+        if self.is_in_pieces() && !is_large(self.shape(), &self.device()) { self.held() } else { Ok(self) }
     }
 }

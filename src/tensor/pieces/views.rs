@@ -28,7 +28,7 @@ impl Value {
         };
         let shape: Vec<usize> = kept.iter().map(len).collect();
         let [outer @ .., row_axis, _] = kept else { return Ok(self.taken(&parts)?.reshaped(&shape)) };
-        if !super::is_large(&shape) {
+        if !super::is_large(&shape, &self.device()) {
             return Ok(self.taken(&parts)?.reshaped(&shape));
         }
         let (of, outer, row_axis, lens) = (self.clone(), outer.to_vec(), *row_axis, shape.clone());

@@ -47,7 +47,7 @@ pub fn scores(q: &Value, k: &Value, scoring: Scoring) -> Option<Value> {
         mask,
     };
     let shape = [rows, heads, t, s];
-    if is_large(&shape) {
+    if is_large(&shape, &Device::cpu()) {
         let source = move |matrix, rows: Range<usize>| Ok(scored.rows(matrix, rows));
         return Some(Value::in_pieces(&shape, (Kind::Float, Precision::F32), &Device::cpu(), step, source));
     }

@@ -51,14 +51,14 @@ pub fn linear(x: &Value, weight: &Value, bias: Option<&Value>) -> Option<Value> 
 
 /// The same with the transpose `[m, n]` of the weight as it is stored.
 pub fn linear_stored(x: &Value, weight: &StoredMatrix, bias: Option<&Value>) -> Option<Value> {
-    let host = x.host_f32()?;
+    let (host, stored) = (x.host_f32()?, rows_of(weight)?);
     let (n, m) = (weight.width(), weight.rows());
     let rows = x.count() / n.max(1);
     let bias = on_host(bias)?;
     let out = filled(rows * m, |out| {
         let out = MatrixMut { data: out, shape: (rows, m), row_stride: m };
         let x = Matrix { data: host.as_slice(), shape: (rows, n), strides: (n, 1) };
-        product_of_stored(out, x, weight.into(), bias.as_ref().map(HostF32::as_slice));
+        product_of_stored(out, x, stored, bias.as_ref().map(HostF32::as_slice));
     });
     let mut shape = x.shape().to_vec();
     *shape.last_mut()? = m;
@@ -68,24 +68,23 @@ pub fn linear_stored(x: &Value, weight: &StoredMatrix, bias: Option<&Value>) -> 
 /// What `x W` of [`linear_stored`] gives back for a gradient at its output, `[B, T, m]`: its product with the weight as
 /// it is stored, `[m, n]`.
 pub fn back_through_stored(seed: &Value, weight: &StoredMatrix) -> Option<Value> {
-    let host = seed.host_f32()?;
+    let (host, stored) = (seed.host_f32()?, rows_of(weight)?);
     let (m, n) = (weight.rows(), weight.width());
     let rows = seed.count() / m.max(1);
     let out = filled(rows * n, |out| {
         let out = MatrixMut { data: out, shape: (rows, n), row_stride: n };
         let seed = Matrix { data: host.as_slice(), shape: (rows, m), strides: (m, 1) };
-        product_with_stored_rows(out, seed, weight.into());
+        product_with_stored_rows(out, seed, stored);
     });
     let mut shape = seed.shape().to_vec();
     *shape.last_mut()? = n;
     Some(value(out, &shape))
 }
 
-impl<'a> From<&'a StoredMatrix> for StoredRows<'a> {
-    fn from(matrix: &'a StoredMatrix) -> StoredRows<'a> {
-        let (rows, width, bytes) = (matrix.rows(), matrix.width(), matrix.bytes());
-        StoredRows { kind: matrix.kind(), bytes, rows, width, stride: bytes.len() / rows.max(1) }
-    }
+/// The rows of a matrix in host memory; `None` if it is elsewhere.
+fn rows_of(matrix: &StoredMatrix) -> Option<StoredRows<'_>> {
+    let (rows, width, bytes) = (matrix.rows(), matrix.width(), matrix.bytes()?);
+    Some(StoredRows { kind: matrix.kind(), bytes, rows, width, stride: bytes.len() / rows.max(1) })
 }
 
 /// Columns of halves, `stride` apart.
@@ -126,7 +125,7 @@ pub fn unembed(
             let into = MatrixMut { data: &mut spare[first * vocab + start..], shape: (some, n), row_stride: vocab };
             let x = Matrix { data: &host.as_slice()[first * d..], shape: (some, d), strides: (d, 1) };
             match (&piece, &held) {
-                (Weight::Stored { matrix, .. }, _) => product_of_stored(into, x, (&**matrix).into(), bias),
+                (Weight::Stored { matrix, .. }, _) => product_of_stored(into, x, rows_of(matrix)?, bias),
                 (Weight::Dense(_), held) => times(into, x, held.as_ref()?, (d, n), bias),
             }
         }
