@@ -60,13 +60,16 @@ pub struct Options {
     /// Memory for weights, which are read when they are used [default: what is free, without the recordings]
     #[arg(long, value_name = "SIZE", value_parser = crate::lang::size::parse)]
     pub weight_budget: Option<u64>,
+    // Whether the device is named, and not the default.
+    #[arg(skip)]
+    pub device_given: bool,
     // Whether the budget is not the default.
     #[arg(skip)]
     pub budget_given: bool,
     /// Do not read the init files and settings.toml (-nx)
     #[arg(long = "nx", action = ArgAction::SetFalse)]
     pub init: bool,
-    /// Resume the last session: its model, its input and its commands
+    /// Resume the last session: its model, its input and its commands; --device puts it on another device
     #[arg(long, conflicts_with_all = ["batch", "json"])]
     pub resume: bool,
     /// Do not print the banner

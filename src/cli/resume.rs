@@ -21,8 +21,8 @@ pub enum ResumeError {
     Folder { folder: String, error: io::Error },
 }
 
-/// The options of the last session; what this command line says about the interface replaces what that one said. The
-/// working folder becomes that of the session.
+/// The options of the last session; what this command line says about the interface, and the device that it names, replace
+/// what that one said. The working folder becomes that of the session.
 pub fn resumed(now: &Options) -> Result<Options, ResumeError> {
     let file = Journal::folder().and_then(|folder| journal::last(&folder)).ok_or(ResumeError::NoJournal)?;
     let (start, _) = journal::read(&file)?;
@@ -40,7 +40,7 @@ pub fn resumed(now: &Options) -> Result<Options, ResumeError> {
         model: then.model,
         input: then.input,
         lora: then.lora,
-        device: then.device,
+        device: if now.device_given { now.device } else { then.device },
         precision: then.precision,
         record_budget: then.record_budget,
         weight_budget: then.weight_budget,

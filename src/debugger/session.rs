@@ -12,7 +12,7 @@ use crate::lang::eval::Datum;
 use crate::model::adapter::Adapter;
 use crate::model::{Input, Model, Row, memory_check};
 use crate::program::compile;
-use crate::tensor::{Device, free_memory_by};
+use crate::tensor::{Device, TensorError, free_memory_by};
 
 /// Tokens that one word may be cut into and still be recognised.
 const PIECES: usize = 8;
@@ -61,6 +61,8 @@ pub struct Session {
     /// What it is called on the screen.
     pub title: String,
     pub(super) healths: Healths,
+    /// Failures of the device that have been seen to.
+    faults: u64,
 }
 
 impl Session {
@@ -73,8 +75,10 @@ impl Session {
 
     pub fn from_run(run: Run, interrupt: Arc<AtomicBool>) -> Session {
         free_memory_by(memory_check::available);
+        let faults = run.device().faults();
         Session {
             run,
+            faults,
             stops: StopPoints::default(),
             focus: Focus::default(),
             history: Vec::new(),
@@ -97,6 +101,19 @@ impl Session {
             title: String::new(),
             healths: Healths::default(),
         }
+    }
+
+    /// Sees to what failed on the device since the last call: nothing that was computed there by then is kept.
+    ///
+    /// # Errors
+    /// The first failure that nobody has been told of.
+    pub fn see_to_faults(&mut self) -> std::result::Result<(), TensorError> {
+        let faults = self.run.device().faults();
+        if std::mem::replace(&mut self.faults, faults) != faults {
+            self.run.forget_values();
+            self.gradients = None;
+        }
+        self.run.device().fault()
     }
 
     /// Starts the pass from its beginning and stops there.

@@ -22,6 +22,7 @@ use crate::tensor::{TensorError, Value, proceed};
 /// If inputs or weights do not have the shapes that the compiler and the loader guarantee.
 pub fn execute(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> Result<Value, TensorError> {
     proceed()?;
+    weights.store().holding().device.lives()?;
     check_room(op, inputs, weights, context)?;
     computed(op, inputs, weights, context)
 }

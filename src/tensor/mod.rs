@@ -13,12 +13,14 @@ pub mod device;
 mod difference;
 mod error;
 mod exact;
+mod faults;
 mod gradient;
 mod growing;
 mod host;
 mod host_memory;
 mod memory;
 mod named;
+mod no_adapter;
 pub mod ops;
 mod pieces;
 mod precision;
@@ -36,6 +38,7 @@ pub use difference::{
     distance, largest, relative_rms, same_bits,
 };
 pub use error::{TensorError, shape_text};
+pub use faults::{Fault, on_device_thread};
 pub use gradient::Pulled;
 pub use growing::Growing;
 pub use host::transposed;

@@ -3,7 +3,7 @@
 use burn::tensor::{Tensor, Transaction};
 
 use super::host::{self, Census, PIECE};
-use super::reading::{FEW, read_error};
+use super::reading::FEW;
 use super::tree;
 use super::{Kind, TensorError, Value};
 
@@ -223,7 +223,7 @@ impl Value {
         ];
         let reading = numbers.into_iter().fold(Transaction::default(), Transaction::register);
         let reading = counts.into_iter().fold(reading, Transaction::register);
-        let read = reading.try_execute().map_err(read_error)?;
+        let read = self.checked(|| reading.try_execute())?;
         let read: Vec<f64> = read.iter().flat_map(|data| data.iter::<f64>()).collect();
         let [min, max, mean, std, l2, absmax, finite, nan, pos_inf, neg_inf, zeros, at] = read[..] else {
             return Err(TensorError::Read { message: "a summary came back incomplete".into() });

@@ -63,7 +63,7 @@ fn killed_and_resumed(commands: &str, questions: &str) -> String {
     asked(state.path(), questions)
 }
 
-fn asked(state: &Path, questions: &str) -> String {
+pub fn asked(state: &Path, questions: &str) -> String {
     let mut child = start(state, &["--resume"]);
     child.stdin.take().unwrap().write_all(questions.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();

@@ -22,6 +22,7 @@ mod diff;
 mod documents;
 mod edits;
 mod expressions;
+mod failing_devices;
 mod faults;
 mod files;
 mod generation;

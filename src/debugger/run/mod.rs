@@ -174,6 +174,15 @@ impl Run {
         self.live = true;
     }
 
+    /// Forgets every value of every branch, and every weight in memory: after a failure of the device, which of them
+    /// are sound is not known. The cursor stays; what is asked for is computed and read again, with the same bits.
+    pub(in crate::debugger) fn forget_values(&mut self) {
+        for branch in &mut self.branches {
+            branch.forget_values(&self.model.spec, &self.device);
+        }
+        self.model.weights.store().cache().clear();
+    }
+
     /// Runs the op at the cursor, or takes its recorded value, and moves on; at the end of a pass, goes to the
     /// beginning of the next one, for which a token is chosen.
     pub fn advance(&mut self) -> Result<(), RunError> {

@@ -144,6 +144,13 @@ pub enum LoadError {
          --weight-budget at least {needed}, or take a smaller model, or a machine with more memory"
     )]
     WeightBudget { path: String, weight: String, needed: String, budget: String },
+    /// The memory of a graphics device, which does not say beforehand what it has left. `half` is advice where the
+    /// weights could take half as much.
+    #[error(
+        "{path} does not fit into the memory of {device}, which was full after {loaded} of {total}: {half}use a smaller \
+         model, or --device cpu, where weights are read as they are used; or end other programs that use {device}"
+    )]
+    DeviceFull { path: String, device: String, loaded: String, total: String, half: &'static str },
     #[error("tensor {tensor:?} takes {bytes} bytes, the device's largest buffer is {max}; use --device cpu")]
     TooBig { tensor: String, bytes: u64, max: u64 },
 

@@ -147,6 +147,13 @@ impl WeightCache {
         }
     }
 
+    /// Drops everything: what a device failed to take is read again when it is needed.
+    pub fn clear(&self) {
+        let mut inner = self.inner();
+        inner.weights.clear();
+        inner.bytes = 0;
+    }
+
     /// What is in memory, for all who share the cache; `held` is 0.
     pub fn residency(&self) -> Residency {
         let inner = self.inner();

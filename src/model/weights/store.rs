@@ -10,10 +10,15 @@ use super::weight::Weight;
 use crate::model::checkpoint::{Checkpoint, StoredType, TensorReader};
 use crate::model::error::LoadError;
 use crate::model::role::WeightId;
-use crate::tensor::{TensorError, Value, step};
+use crate::model::text::bytes;
+use crate::tensor::{Precision, TensorError, Value, step};
 
 /// Bytes that the system is asked to read ahead.
 const AHEAD: u64 = 256 << 20;
+
+/// Bytes that are sent to a device before it is waited for. Until then the copies that are on their way take memory of
+/// the host, and that the device's is full does not show.
+const SENT: u64 = 1 << 30;
 
 /// Weights by their ids: where each is, and those that are in memory.
 #[derive(Debug)]
@@ -228,7 +233,7 @@ impl Store {
     /// rounded, so that what does not fit is known.
     ///
     /// # Errors
-    /// If one cannot be read, or the user interrupts.
+    /// If one cannot be read, the memory of the device is full or it fails in another way, or the user interrupts.
     pub fn fill(&self, which: impl Fn(&Source) -> bool) -> Result<(), LoadError> {
         let sources: Vec<(WeightId, usize, &Source)> = self
             .order
@@ -240,15 +245,31 @@ impl Store {
             .collect();
         let size = |source: &Source| source.bytes(&self.files, &self.holding);
         let (total, mut done) = (sources.iter().map(|(.., source)| size(source)).sum(), 0);
+        let mut sent = 0;
         for (loaded, (id, piece, source)) in sources.iter().enumerate() {
             let cancelled = |_| LoadError::Cancelled { loaded, tensors: sources.len() };
             step(&format!("loading {}", source.tensor), done, total).map_err(cancelled)?;
-            self.piece(*id, *piece)?;
+            sent += size(source);
+            let waits = sent >= SENT || loaded + 1 == sources.len();
+            let settled = |weight: Weight| if waits { weight.settle() } else { self.holding.device.fault() };
+            self.piece(*id, *piece).and_then(settled).map_err(|error| self.full(error, done, total))?;
+            sent = if waits { 0 } else { sent };
             done += size(source);
         }
         // Nothing is left that could be interrupted.
         _ = step("loading", done, total);
         Ok(())
+    }
+
+    /// What it means for loading that a device failed, after `done` of `total` bytes.
+    fn full(&self, error: TensorError, done: u64, total: u64) -> LoadError {
+        let TensorError::DeviceFull { device } = error else { return error.into() };
+        let half = match self.holding.precision {
+            Precision::F32 => "give --dtype f16, which takes half of it, ",
+            Precision::F16 => "",
+        };
+        let (path, loaded, total) = (self.files.path.clone(), bytes(done), bytes(total));
+        LoadError::DeviceFull { path, device, loaded, total, half }
     }
 
     /// What is in files, in the order of the model.

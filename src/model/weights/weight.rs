@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::model::checkpoint::{StoredType, decode, decode_range};
-use crate::tensor::{Device, Value};
+use crate::tensor::{Device, TensorError, Value};
 
 /// Elements of a matrix from which on it is kept as it is stored. Smaller ones are 32-bit floats.
 pub const LARGE: usize = 1 << 16;
@@ -44,6 +44,17 @@ impl Weight {
                 let value = matrix.widened();
                 if *transposed { value.transpose() } else { value }
             }
+        }
+    }
+
+    /// Waits until it is where it is held: see [`Value::settle`].
+    ///
+    /// # Errors
+    /// What failed on the device.
+    pub fn settle(&self) -> Result<(), TensorError> {
+        match self {
+            Weight::Dense(value) => value.settle(),
+            Weight::Stored { .. } => Ok(()),
         }
     }
 

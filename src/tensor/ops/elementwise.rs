@@ -180,7 +180,8 @@ fn numbers<K: Ordered>(op: BinaryOp, a: Tensor<1, K>, b: Tensor<1, K>, number: f
     let truth = Value::boolean::<1>;
     match op {
         BinaryOp::Eq => truth(a.equal(b)),
-        BinaryOp::Ne => truth(a.not_equal(b)),
+        // Shaders compare for being less or greater, so that NaN would not be unequal to anything.
+        BinaryOp::Ne => truth(a.equal(b).bool_not()),
         BinaryOp::Lt => truth(a.lower(b)),
         BinaryOp::Le => truth(a.lower_equal(b)),
         BinaryOp::Gt => truth(a.greater(b)),
