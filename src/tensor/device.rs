@@ -233,7 +233,7 @@ impl Device {
         let read = read.map_err(|error| {
             let error = error.into();
             match &error {
-                TensorReadError::Execution(report) if report.is_device_poisoned() => {
+                report if is_lost(report) => {
                     self.note(Fault::Lost(reason_of(&report.to_string())));
                     // Told already, perhaps; and told again as often as it is met.
                     self.info.faults.take();
@@ -277,6 +277,14 @@ fn open_adapter(adapter: Adapter, why: &str) -> Result<Device, WgpuInitError> {
     Ok(device)
 }
 
+/// Whether a read failed because the device is lost. One that was under way then says so in words only.
+fn is_lost(report: &TensorReadError) -> bool {
+    match report {
+        TensorReadError::Execution(report) => report.is_device_poisoned(),
+        report => report.to_string().contains("The device is poisoned"),
+    }
+}
+
 /// The n-th Vulkan adapter, hardware first, the software one last.
 fn vulkan(n: usize) -> Result<Device, TensorError> {
     let unavailable = |why: String| TensorError::Device {
@@ -292,8 +300,10 @@ fn vulkan(n: usize) -> Result<Device, TensorError> {
     if n > hardware {
         return Err(unavailable(format!("Vulkan has {hardware} hardware adapters and at most one software adapter")));
     }
-    open_adapter((DeviceKind::Cpu, WgpuBackend::Vulkan), "software adapter, as named")
-        .map_err(|error| unavailable(error.to_string()))
+    open_adapter((DeviceKind::Cpu, WgpuBackend::Vulkan), "software adapter, as named").map_err(|error| match error {
+        WgpuInitError::AdapterUnavailable { .. } => unavailable(error.to_string()),
+        error => TensorError::Device { message: format!("vulkan:{n} cannot be opened: {error}; use --device cpu") },
+    })
 }
 
 /// The n-th hardware adapter, discrete ones first, then integrated, then virtual; or how many there are.

@@ -104,7 +104,8 @@ impl Fault {
 pub(super) fn reason_of(report: &str) -> String {
     let told: Vec<&str> = report.lines().map(str::trim).take_while(|line| !line.starts_with("Backtrace")).collect();
     let mut causes = told.iter().zip(told.iter().skip(1)).filter(|(line, _)| line.starts_with("Caused by"));
-    causes.next_back().map_or_else(|| first_line(report), |(_, cause)| (*cause).to_owned())
+    let cause = causes.next_back().map_or_else(|| first_line(report), |(_, cause)| (*cause).to_owned());
+    cause.trim_end_matches([':', ' ']).to_owned()
 }
 
 fn first_line(text: &str) -> String {
@@ -139,6 +140,7 @@ mod tests {
         let report = "The device is poisoned\nCaused by:\n  Destroyed: by a test\nBacktrace:\n  0: main";
         assert_eq!(reason_of(report), "Destroyed: by a test");
         assert_eq!(reason_of(&format!("The device is poisoned\nCaused by:\n  {report}")), "Destroyed: by a test");
+        assert_eq!(reason_of("no bytes: The device is poisoned\nCaused by:\n  Destroyed: \n"), "Destroyed");
         assert_eq!(reason_of("\n short \n more"), "short");
         assert_eq!(reason_of(""), "no reason was given");
     }

@@ -1,5 +1,6 @@
-/* Loaded before Mesa's software adapter, it makes the memory of that device full: while the file that
-   FULL_WHILE_THERE_IS names exists, every larger allocation fails, and a line is written where drivers write theirs. */
+/* Loaded before Mesa's software adapter, it makes the memory of that device full: while the file that FULL_WHILE_THERE_IS
+   names exists, every allocation of 5 MiB and more fails, of which opening the device makes none, and a line is written where
+   drivers write theirs. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -10,7 +11,7 @@
 static int is_full(size_t size) {
     static const char line[] = "the driver writes this\n";
     const char *file = getenv("FULL_WHILE_THERE_IS");
-    if (size < 1 << 20 || file == NULL || access(file, F_OK) != 0)
+    if (size < 5 << 20 || file == NULL || access(file, F_OK) != 0)
         return 0;
     if (write(2, line, sizeof line - 1) < 0)
         return 1;
