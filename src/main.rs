@@ -226,7 +226,9 @@ fn trust_file(file: &Path) -> color_eyre::Result<ExitCode> {
 
 /// Sends diagnostics to `file`, never to the screen.
 fn log_to(file: &Path) -> io::Result<()> {
-    let file = File::create(file)?;
+    File::create(file)?;
+    // What drivers write to standard error goes to the same file (`term::quiet`), so every line is put at its end.
+    let file = File::options().append(true).open(file)?;
     let levels = Targets::new().with_default(LevelFilter::INFO).with_target("llmdbg", LevelFilter::DEBUG);
     let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(Mutex::new(file));
     tracing_subscriber::registry().with(lines.with_filter(levels)).init();

@@ -105,7 +105,8 @@ fn options(arguments: Vec<OsString>) -> Result<Options, clap::Error> {
     let commands = options.ex.iter().cloned().map(Action::Command).collect();
     let scripts = options.x.iter().cloned().map(Action::Script).collect();
     options.actions = in_order(&matches, ("ex", commands), ("x", scripts));
-    options.budget_given = matches.value_source("record_budget") == Some(ValueSource::CommandLine);
+    let given = |option| matches.value_source(option) == Some(ValueSource::CommandLine);
+    (options.device_given, options.budget_given) = (given("device"), given("record_budget"));
     Ok(options)
 }
 

@@ -21,8 +21,8 @@ pub enum ResumeError {
     Folder { folder: String, error: io::Error },
 }
 
-/// The options of the last session; what this command line says about the interface replaces what that one said. The
-/// working folder becomes that of the session.
+/// The options of the last session; what this command line says about the interface, and the device that it names, replace
+/// what that one said. The working folder becomes that of the session.
 pub fn resumed(now: &Options) -> Result<Options, ResumeError> {
     let file = Journal::folder().and_then(|folder| journal::last(&folder)).ok_or(ResumeError::NoJournal)?;
     let (start, _) = journal::read(&file)?;
@@ -33,6 +33,11 @@ pub fn resumed(now: &Options) -> Result<Options, ResumeError> {
     };
     let folder = start.folder;
     std::env::set_current_dir(&folder).map_err(|error| ResumeError::Folder { folder, error })?;
+    // A split is one of the devices that are named with it.
+    let (device, split) = match now.device_given {
+        true => (now.device.clone(), now.split.clone()),
+        false => (then.device, now.split.clone().or(then.split)),
+    };
     // The actions of that command line are in the journal.
     let mut actions = vec![Action::Command(format!("resume {}", file.display()))];
     actions.extend(now.actions.iter().cloned());
@@ -40,7 +45,8 @@ pub fn resumed(now: &Options) -> Result<Options, ResumeError> {
         model: then.model,
         input: then.input,
         lora: then.lora,
-        device: then.device,
+        device,
+        split,
         precision: then.precision,
         record_budget: then.record_budget,
         weight_budget: then.weight_budget,

@@ -3,6 +3,7 @@
 
 mod anew;
 pub mod bisect;
+pub mod probes;
 mod recompute;
 mod selfcheck;
 pub mod selftest;

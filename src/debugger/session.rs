@@ -12,7 +12,7 @@ use crate::lang::eval::Datum;
 use crate::model::adapter::Adapter;
 use crate::model::{Input, Model, Row, memory_check};
 use crate::program::compile;
-use crate::tensor::{Device, free_memory_by};
+use crate::tensor::{Device, TensorError, free_memory_by};
 
 /// Tokens that one word may be cut into and still be recognised.
 const PIECES: usize = 8;
@@ -61,20 +61,24 @@ pub struct Session {
     /// What it is called on the screen.
     pub title: String,
     pub(super) healths: Healths,
+    /// Failures of the devices that have been seen to.
+    faults: u64,
 }
 
 impl Session {
     /// A session on a model and an input. The input must fit the model (`Input` checks that).
-    pub fn new(model: Model, input: Input, device: Device, settings: &Settings, interrupt: Arc<AtomicBool>) -> Session {
+    pub fn new(model: Model, input: Input, settings: &Settings, interrupt: Arc<AtomicBool>) -> Session {
         let program = Arc::new(compile(&model.spec));
         let names = Arc::new(Names::new(&program, &model.weights));
-        Session::from_run(Run::new(Arc::new(model), program, names, input, device, settings.record_budget), interrupt)
+        Session::from_run(Run::new(Arc::new(model), program, names, input, settings.record_budget), interrupt)
     }
 
     pub fn from_run(run: Run, interrupt: Arc<AtomicBool>) -> Session {
         free_memory_by(memory_check::available);
+        let faults = faults(&run);
         Session {
             run,
+            faults,
             stops: StopPoints::default(),
             focus: Focus::default(),
             history: Vec::new(),
@@ -97,6 +101,19 @@ impl Session {
             title: String::new(),
             healths: Healths::default(),
         }
+    }
+
+    /// Sees to what failed on a device since the last call: nothing that was computed by then is kept.
+    ///
+    /// # Errors
+    /// The first failure that nobody has been told of.
+    pub fn see_to_faults(&mut self) -> std::result::Result<(), TensorError> {
+        let faults = faults(&self.run);
+        if std::mem::replace(&mut self.faults, faults) != faults {
+            self.run.forget_values();
+            self.gradients = None;
+        }
+        self.run.model.placement.devices().iter().try_for_each(Device::fault)
     }
 
     /// Starts the pass from its beginning and stops there.
@@ -263,4 +280,9 @@ impl Drop for InBranch<'_> {
     fn drop(&mut self) {
         self.session.run.current = self.here;
     }
+}
+
+/// Failures of all devices of a run so far.
+fn faults(run: &Run) -> u64 {
+    run.model.placement.devices().iter().map(Device::faults).sum()
 }

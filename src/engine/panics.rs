@@ -1,4 +1,4 @@
-//! Panics of the engine thread: they go to the log instead of the screen, and a command that panics gives an error.
+//! Panics of the engine thread and of devices: they go to the log instead of the screen, and a command that panics gives an error.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -8,6 +8,7 @@ use std::sync::Once;
 use thiserror::Error;
 
 use crate::answer::{ErrorView, Fault};
+use crate::tensor::on_device_thread;
 
 thread_local! {
     static ON_ENGINE: Cell<bool> = const { Cell::new(false) };
@@ -33,14 +34,15 @@ pub(super) fn enter_engine() {
     ON_ENGINE.set(true);
 }
 
-/// Sends panics of engine threads to the log; those of other threads still go to the hook that was there before.
+/// Sends panics of engine threads to the log, and those of the threads of devices, which show as errors of the reads that
+/// depend on them; those of other threads still go to the hook that was there before.
 pub(super) fn log_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let others = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if on_engine_thread() {
-                tracing::error!("panic in the engine: {info}\n{}", std::backtrace::Backtrace::force_capture());
+            if on_engine_thread() || on_device_thread() {
+                tracing::error!("panic caught: {info}\n{}", std::backtrace::Backtrace::force_capture());
             } else {
                 others(info);
             }

@@ -5,9 +5,10 @@ use std::path::Path;
 use super::error::{InputError, LoadError};
 use super::file;
 use super::load::Model;
+use super::role::RolePlace;
 use super::text::bytes;
 use super::weights::Store;
-use crate::tensor::is_large;
+use crate::tensor::{Device, is_large};
 
 /// Memory that can be taken without swapping, in bytes: what the system says is available, within the limit of the
 /// control group, if there is one, and within the limit of this process. `None` if that is not known.
@@ -44,20 +45,22 @@ const BLOCKS: u64 = 64 << 20;
 /// are not counted: it does not say what it has left.
 fn of_pass(model: &Model, rows: usize, length: usize, kept: u64) -> u64 {
     let product = |factors: &[usize]| factors.iter().fold(1_u64, |all, &factor| all.saturating_mul(factor as u64));
-    let spec = &model.spec;
-    if !model.device.is_cpu() {
-        return 0;
-    }
-    let held = |shape: &[usize]| if is_large(shape, &model.device) { BLOCKS } else { product(shape).saturating_mul(4) };
+    let (spec, placement) = (&model.spec, &model.placement);
+    let here = |block: &usize| placement.device(RolePlace::Block, Some(*block)).is_cpu();
+    let blocks = (0..spec.n_layers).filter(here).count() as u64;
+    let cpu = Device::cpu();
+    let held = |shape: &[usize]| if is_large(shape, &cpu) { BLOCKS } else { product(shape).saturating_mul(4) };
     let tokens = product(&[4, rows, length]);
     // The hidden neurons with the gate and its activation, or queries, keys and values, and the stream around them.
     let heads = spec.head_dim.saturating_mul(spec.n_heads + 2 * spec.n_kv_heads);
     let at_once = tokens.saturating_mul((3 * spec.d_mlp).max(heads) as u64 + 4 * spec.d_model as u64);
     let attention = held(&[rows, spec.n_heads, length, length]).saturating_mul(2);
     let layer = tokens.saturating_mul((3 * spec.d_mlp + 2 * heads + 8 * spec.d_model) as u64);
-    let before = layer.saturating_mul(spec.n_layers.saturating_sub(1) as u64).min(kept);
-    let logits = if spec.is_causal_lm() { held(&[rows, length, spec.vocab]) } else { 0 };
-    [at_once, attention, before, logits].into_iter().fold(0, u64::saturating_add)
+    let before = layer.saturating_mul(blocks.saturating_sub(1)).min(kept);
+    let in_block = if blocks == 0 { 0 } else { at_once.saturating_add(attention) };
+    let head = spec.is_causal_lm() && placement.last().is_cpu();
+    let logits = if head { held(&[rows, length, spec.vocab]) } else { 0 };
+    [in_block, before, logits].into_iter().fold(0, u64::saturating_add)
 }
 
 /// Refuses a pass that takes more memory than is free, of which up to `kept` bytes are for what is recorded, and says
@@ -114,8 +117,9 @@ pub fn weight_budget(reserved: u64) -> u64 {
 /// [`LoadError::WeightBudget`].
 pub fn check(path: &str, store: &Store) -> Result<(), LoadError> {
     let budget = store.cache().budget();
-    match store.sizes().max_by_key(|(_, size)| *size) {
-        Some((id, size)) if size > budget => Err(LoadError::WeightBudget {
+    let counted = store.sizes().filter(|(_, device, _)| store.cache().counts(device));
+    match counted.max_by_key(|(.., size)| *size) {
+        Some((id, _, size)) if size > budget => Err(LoadError::WeightBudget {
             path: path.to_owned(),
             weight: id.to_string(),
             needed: bytes(size),

@@ -4,6 +4,7 @@
 //! pure function of earlier values, of weights and of the pass's context, so a value that was dropped can be computed
 //! again bit by bit, and an edit needs only the ops that depend on it.
 
+pub mod bare;
 mod compile;
 mod context;
 mod interpreter;

@@ -4,14 +4,17 @@
 //! why. A software adapter is used only when it is named: it is how the wgpu path is tested without a GPU.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use burn::tensor::DeviceKind;
-use burn::tensor::wgpu::{WgpuBackend, WgpuInitError};
+use burn::tensor::wgpu::{WgpuBackend, WgpuInitError, wgpu};
+use burn::tensor::{DeviceKind, TensorReadError};
 
+use super::faults::{Fault, Faults, reason_of};
 use super::task::note_failure;
-use super::{Axis, TensorError, shape_text};
+use super::{Axis, TensorError, no_adapter, shape_text};
 
 /// What the user asked for with `--device`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -67,10 +70,16 @@ struct Info {
     name: String,
     reason: String,
     max_buffer: u64,
+    faults: Arc<Faults>,
+    /// The handle of a graphics device; none of the CPU.
+    wgpu: Option<wgpu::Device>,
 }
 
 /// Devices opened so far: wgpu runtimes are initialised once in a process.
 static OPENED: Mutex<Vec<(Adapter, Device)>> = Mutex::new(Vec::new());
+
+/// Whether there are any.
+static ADAPTERS: AtomicBool = AtomicBool::new(false);
 
 /// What identifies a wgpu adapter.
 type Adapter = (DeviceKind, WgpuBackend);
@@ -78,6 +87,12 @@ type Adapter = (DeviceKind, WgpuBackend);
 impl fmt::Debug for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Device({})", self.info.name)
+    }
+}
+
+impl PartialEq for Device {
+    fn eq(&self, other: &Device) -> bool {
+        self.burn == other.burn
     }
 }
 
@@ -89,33 +104,44 @@ impl Device {
 
     fn cpu_because(reason: &str) -> Device {
         let (name, reason) = ("cpu".into(), format!("device: cpu ({reason})"));
-        let info = Info { cpu: true, name, reason, max_buffer: u64::MAX };
+        let info = Info { cpu: true, name, reason, max_buffer: u64::MAX, faults: Arc::default(), wgpu: None };
         Device { burn: burn::tensor::Device::flex(), info: Arc::new(info) }
     }
 
     /// Opens what was asked for. Opening the same adapter again gives the same device.
     ///
     /// # Errors
-    /// If no such adapter can be opened; the message lists what could.
+    /// If no such adapter can be opened, with what could; [`TensorError::DeviceLost`] if it was opened before and has
+    /// been lost since: the libraries below cannot open it anew in the same process.
     pub fn open(choice: DeviceChoice) -> Result<Device, TensorError> {
-        match choice {
-            DeviceChoice::Cpu => Ok(Device::cpu()),
-            DeviceChoice::Auto => Ok(nth(0, WgpuBackend::Auto)
-                .unwrap_or_else(|seen| Device::cpu_because(&format!("no GPU: wgpu finds {seen} hardware adapters")))),
+        let device = match choice {
+            DeviceChoice::Cpu => Device::cpu(),
+            DeviceChoice::Auto => match nth(0, WgpuBackend::Auto) {
+                Ok(device) if device.info.faults.lost().is_none() => device,
+                Ok(device) => Device::cpu_because(&format!("{} was lost", device.name())),
+                Err(seen) => Device::cpu_because(&format!("no GPU: wgpu finds {seen} hardware adapters")),
+            },
             DeviceChoice::Gpu(n) => nth(n, WgpuBackend::Auto).map_err(|seen| TensorError::Device {
                 message: format!(
-                    "no gpu:{n}: wgpu finds {seen} hardware adapters; use --device cpu, or --device vulkan for a \
-                     software adapter (NVIDIA in a container needs NVIDIA_DRIVER_CAPABILITIES=all)"
+                    "no gpu:{n}: wgpu finds {seen} hardware adapters; {}",
+                    no_adapter::advice(Path::new("/"))
                 ),
-            }),
-            DeviceChoice::Vulkan(n) => vulkan(n),
-        }
+            })?,
+            DeviceChoice::Vulkan(n) => vulkan(n)?,
+        };
+        device.lives()?;
+        Ok(device)
     }
 
     pub(crate) fn of(burn: burn::tensor::Device) -> Device {
         let opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
         let known = opened.iter().find(|(_, device)| device.burn == burn);
         known.map_or_else(Device::cpu, |(_, device)| device.clone())
+    }
+
+    /// Whether no adapter has been opened: every value is on the CPU then, and none need be asked.
+    pub(super) fn cpu_alone() -> bool {
+        !ADAPTERS.load(Ordering::Relaxed)
     }
 
     pub fn is_cpu(&self) -> bool {
@@ -179,10 +205,63 @@ impl Device {
 
     /// Waits until everything that was started on it is done.
     pub fn sync(&self) -> Result<(), TensorError> {
-        self.burn.sync().map_err(|error| {
-            note_failure();
-            TensorError::Read { message: error.to_string() }
-        })
+        self.checked(self.burn.sync())
+    }
+
+    /// The first failure on it that nobody has been told of, which is told now.
+    ///
+    /// # Errors
+    /// [`TensorError::DeviceFull`], [`TensorError::DeviceLost`] or [`TensorError::DeviceFailed`].
+    pub fn fault(&self) -> Result<(), TensorError> {
+        self.info.faults.take().map_or(Ok(()), |fault| Err(fault.on(self.name())))
+    }
+
+    /// How often something has failed on it: what was computed there before the last time may be missing.
+    pub fn faults(&self) -> u64 {
+        self.info.faults.count()
+    }
+
+    /// Whether anything can be computed on it.
+    ///
+    /// # Errors
+    /// [`TensorError::DeviceLost`] if it was lost.
+    pub fn lives(&self) -> Result<(), TensorError> {
+        self.info.faults.lost().map_or(Ok(()), |reason| Err(Fault::Lost(reason).on(self.name())))
+    }
+
+    /// Loses the device, as a reset of its driver does, so that tests see what follows. The CPU cannot be lost.
+    pub fn lose(&self) {
+        if let Some(device) = &self.info.wgpu {
+            device.destroy();
+            // The loss is reported by a poll, once the queue is empty.
+            _ = device.poll(wgpu::PollType::wait_indefinitely());
+        }
+    }
+
+    /// Notes a failure, as a driver reports it.
+    pub(crate) fn note(&self, fault: Fault) {
+        self.info.faults.note(fault);
+    }
+
+    /// What was read from it, unless that failed or something that it may depend on did.
+    pub(super) fn checked<T>(&self, read: Result<T, impl Into<TensorReadError>>) -> Result<T, TensorError> {
+        let read = read.map_err(|error| {
+            let error = error.into();
+            match &error {
+                report if is_lost(report) => {
+                    self.note(Fault::Lost(reason_of(&report.to_string())));
+                    // Told already, perhaps; and told again as often as it is met.
+                    self.info.faults.take();
+                    self.lives().err()
+                }
+                _ => self.fault().err(),
+            }
+            .unwrap_or_else(|| {
+                note_failure();
+                TensorError::Read { message: error.to_string() }
+            })
+        })?;
+        self.fault().map(|()| read)
     }
 
     pub(crate) fn burn(&self) -> &burn::tensor::Device {
@@ -203,9 +282,23 @@ fn open_adapter(adapter: Adapter, why: &str) -> Result<Device, WgpuInitError> {
     let limits = setup.device.limits();
     let max_buffer = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
     let (name, reason) = (info.name.clone(), format!("device: {} through {:?} ({why})", info.name, setup.backend));
-    let device = Device { burn, info: Arc::new(Info { cpu: false, name, reason, max_buffer }) };
+    // cubecl's own handler panics, with a message on the screen, and whoever waits for nothing never hears of it.
+    let faults = Arc::new(Faults::default());
+    let noting = faults.clone();
+    setup.device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| noting.uncaptured(&error)));
+    let info = Info { cpu: false, name, reason, max_buffer, faults, wgpu: Some(setup.device) };
+    let device = Device { burn, info: Arc::new(info) };
     opened.push((adapter, device.clone()));
+    ADAPTERS.store(true, Ordering::Relaxed);
     Ok(device)
+}
+
+/// Whether a read failed because the device is lost. One that was under way then says so in words only.
+fn is_lost(report: &TensorReadError) -> bool {
+    match report {
+        TensorReadError::Execution(report) => report.is_device_poisoned(),
+        report => report.to_string().contains("The device is poisoned"),
+    }
 }
 
 /// The n-th Vulkan adapter, hardware first, the software one last.
@@ -223,8 +316,10 @@ fn vulkan(n: usize) -> Result<Device, TensorError> {
     if n > hardware {
         return Err(unavailable(format!("Vulkan has {hardware} hardware adapters and at most one software adapter")));
     }
-    open_adapter((DeviceKind::Cpu, WgpuBackend::Vulkan), "software adapter, as named")
-        .map_err(|error| unavailable(error.to_string()))
+    open_adapter((DeviceKind::Cpu, WgpuBackend::Vulkan), "software adapter, as named").map_err(|error| match error {
+        WgpuInitError::AdapterUnavailable { .. } => unavailable(error.to_string()),
+        error => TensorError::Device { message: format!("vulkan:{n} cannot be opened: {error}; use --device cpu") },
+    })
 }
 
 /// The n-th hardware adapter, discrete ones first, then integrated, then virtual; or how many there are.

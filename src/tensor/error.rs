@@ -43,6 +43,21 @@ pub enum TensorError {
     Interrupted(Box<Interrupted>),
     #[error("cannot read from the device: {message}")]
     Read { message: String },
+    /// The memory of the device is full.
+    #[error(
+        "the memory of {device} is full: take a shorter text, a smaller --record-budget or --device cpu, or end other \
+         programs that use the device; values that are missing now are computed again when they are needed"
+    )]
+    DeviceFull { device: String },
+    /// The device was lost, and all values on it.
+    #[error(
+        "{device} was lost, with every value on it ({reason}): `llmdbg --resume --device cpu` takes the session up on \
+         the CPU, with all commands so far; a batch run must be started again"
+    )]
+    DeviceLost { device: String, reason: String },
+    /// The driver of the device reported something else.
+    #[error("{device} failed: {message}; what was computed on it is computed again when it is needed")]
+    DeviceFailed { device: String, message: String },
     /// A weight is not there, or can no longer be read from its file.
     #[error("{name}: {message}")]
     Weight { name: String, message: String },
@@ -71,6 +86,9 @@ impl TensorError {
         matches!(
             self,
             TensorError::Read { .. }
+                | TensorError::DeviceFull { .. }
+                | TensorError::DeviceLost { .. }
+                | TensorError::DeviceFailed { .. }
                 | TensorError::Device { .. }
                 | TensorError::TooBig { .. }
                 | TensorError::NoRoom { .. }

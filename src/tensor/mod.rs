@@ -13,13 +13,16 @@ pub mod device;
 mod difference;
 mod error;
 mod exact;
+mod faults;
 mod gradient;
 pub mod graphics;
 mod growing;
 mod host;
 mod host_memory;
 mod memory;
+mod moving;
 mod named;
+mod no_adapter;
 pub mod ops;
 mod pieces;
 mod precision;
@@ -37,6 +40,7 @@ pub use difference::{
     distance, largest, relative_rms, same_bits,
 };
 pub use error::{TensorError, shape_text};
+pub use faults::{Fault, on_device_thread};
 pub use gradient::Pulled;
 pub use growing::Growing;
 pub use host::transposed;

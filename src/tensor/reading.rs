@@ -1,11 +1,11 @@
 //! Reading values: the only place where anything waits for a device. Long loops read, so the user can interrupt here.
 
 use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use burn::tensor::{Bool, DType, Int, Tensor};
+use burn::tensor::{Bool, DType, Int, Tensor, TensorReadError};
 use burn_flex::{Flex, FlexTensor};
 
-use super::task::note_failure;
 use super::{Device, HostF32, HostHalves, HostHeld, HostView, Kind, TensorError, Value, proceed, transposed};
 
 /// Elements that are read from a device as quickly as a few operations on them are started there: results of no more
@@ -32,10 +32,7 @@ impl Value {
             return self.held()?.read_f32();
         }
         match self.kind() {
-            Kind::Float => {
-                self.waits();
-                Tensor::<1>::from_dispatch(self.flat_raw()).try_into_vec_as::<f32>().map_err(read_error)
-            }
+            Kind::Float => self.checked(|| Tensor::<1>::from_dispatch(self.flat_raw()).try_into_vec_as::<f32>()),
             _ => Ok(self.read_f64()?.into_iter().map(|x| x as f32).collect()),
         }
     }
@@ -48,10 +45,7 @@ impl Value {
             return self.held()?.read_f64();
         }
         match self.kind() {
-            Kind::Float => {
-                self.waits();
-                Tensor::<1>::from_dispatch(self.flat_raw()).try_into_vec_as::<f64>().map_err(read_error)
-            }
+            Kind::Float => self.checked(|| Tensor::<1>::from_dispatch(self.flat_raw()).try_into_vec_as::<f64>()),
             Kind::Int => Ok(self.read_i64()?.into_iter().map(|x| x as f64).collect()),
             Kind::Bool => Ok(self.read_bool()?.into_iter().map(|x| if x { 1.0 } else { 0.0 }).collect()),
         }
@@ -63,10 +57,7 @@ impl Value {
             return self.held()?.read_i64();
         }
         match self.kind() {
-            Kind::Int => {
-                self.waits();
-                Tensor::<1, Int>::from_dispatch(self.flat_raw()).try_into_vec_as::<i64>().map_err(read_error)
-            }
+            Kind::Int => self.checked(|| Tensor::<1, Int>::from_dispatch(self.flat_raw()).try_into_vec_as::<i64>()),
             Kind::Bool => Ok(self.read_bool()?.into_iter().map(i64::from).collect()),
             Kind::Float => Err(TensorError::Kind { op: "read".into(), expected: "int", found: "float" }),
         }
@@ -78,18 +69,8 @@ impl Value {
             return self.held()?.read_bool();
         }
         match self.kind() {
-            Kind::Bool => {
-                self.waits();
-                Tensor::<1, Bool>::from_dispatch(self.flat_raw()).try_into_vec_as::<bool>().map_err(read_error)
-            }
+            Kind::Bool => self.checked(|| Tensor::<1, Bool>::from_dispatch(self.flat_raw()).try_into_vec_as::<bool>()),
             kind => Err(TensorError::Kind { op: "read".into(), expected: "bool", found: kind.name() }),
-        }
-    }
-
-    /// Counts a read from a graphics device.
-    fn waits(&self) {
-        if !self.device().is_cpu() {
-            READS.set(READS.get() + 1);
         }
     }
 
@@ -99,6 +80,36 @@ impl Value {
             [x] => Ok(*x),
             _ => Err(TensorError::rank("scalar", "one element", self.shape_text())),
         }
+    }
+
+    /// What `read` reads of it, unless its device failed there or before: a failure is reported when the work is done,
+    /// and values that depend on it cannot all be told from sound ones.
+    pub(super) fn checked<T, E: Into<TensorReadError>>(
+        &self,
+        read: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, TensorError> {
+        let device = self.device();
+        if !device.is_cpu() {
+            READS.set(READS.get() + 1);
+        }
+        match catch_unwind(AssertUnwindSafe(read)) {
+            Ok(read) => device.checked(read),
+            // The memory that a read takes may be what is missing.
+            Err(panic) => device.fault().and_then(|()| resume_unwind(panic)),
+        }
+    }
+
+    /// Waits until all work on its device is done that was started before, and frees what waited to be sent: by
+    /// reading one element, which no other way of waiting does. Does nothing on the CPU.
+    ///
+    /// # Errors
+    /// What failed on the device.
+    pub fn settle(&self) -> Result<(), TensorError> {
+        let device = self.device();
+        if device.is_cpu() || self.count() == 0 {
+            return Ok(());
+        }
+        self.clone().reshaped(&[self.count()]).rows(0..1).read_f64().map(|_| ())
     }
 
     /// Elements of a float value in host memory, `None` if it is on a device: on the CPU nothing is copied unless the
@@ -182,9 +193,4 @@ impl Value {
             _ => Ok(self),
         }
     }
-}
-
-pub(super) fn read_error(error: impl std::fmt::Display) -> TensorError {
-    note_failure();
-    TensorError::Read { message: error.to_string() }
 }

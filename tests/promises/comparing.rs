@@ -8,7 +8,9 @@ use llmdbg::model::{Input, ModelSource, load};
 use llmdbg::tensor::Device;
 
 use crate::bisection::recopied;
-use crate::common::{Bench, NURSE, batch, cell_text as text, ex, model, table_row as row, write_values as write};
+use crate::common::{
+    Bench, NURSE, batch, cell_number, cell_text as text, ex, model, table_row as row, write_values as write,
+};
 use crate::faults::culprits;
 use crate::parity::fixture;
 
@@ -25,7 +27,7 @@ fn bundled() -> Bench {
     let device = Device::cpu();
     let model = load(&ModelSource::parse("tiny-gpt2"), &device).unwrap();
     let input = Input::from_texts(&model, &["The nurse said that"], true).unwrap();
-    Bench::of("tiny-gpt2", model, input, &device, 1 << 30)
+    Bench::of("tiny-gpt2", model, input, 1 << 30)
 }
 
 #[test]
@@ -87,7 +89,7 @@ fn other_architectures_are_aligned_by_name() {
     let device = Device::cpu();
     let gpt2 = model("gpt2", &device);
     let input = Input::from_tokens(&gpt2, vec![vec![5, 77, 123, 9, 300]]).unwrap();
-    let mut b = Bench::of("gpt2", gpt2, input, &device, 1 << 30);
+    let mut b = Bench::of("gpt2", gpt2, input, 1 << 30);
     b.run("run");
     // What one of them lacks is named, of either.
     b.run(&format!("load {} as llama", fixture("llama").display()));
@@ -290,7 +292,14 @@ fn devices_and_instruments_are_tested_against_themselves() {
         assert!(b.table("check inert").title.contains("Looking changes no bit"), "{name}");
         let mut gpu = Bench::on(name, &[NURSE], &crate::common::vulkan(), 1 << 30);
         gpu.run("run");
-        assert!(gpu.table("selftest").title.contains("llvmpipe"), "{name}");
+        let there = gpu.table("selftest");
+        assert!(there.title.contains("llvmpipe"), "{name}");
+        for table in [&told, &there] {
+            assert!(table.title.ends_with("tests of what drivers get wrong find nothing"), "{}", table.title);
+            for test in ["numbers sent and read back", "powers of negative numbers", "attention with masks"] {
+                assert!(cell_number(&row(table, test)[1]) > 10.0, "{test} is tried on numbers");
+            }
+        }
         gpu.run("check inert");
     }
     let (objects, ran) = crate::common::json("gpt2", &ex(&["run", "selftest", "check inert", "check determinism"]));

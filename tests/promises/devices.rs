@@ -75,7 +75,7 @@ fn statistics_of_large_values_are_the_same_on_a_graphics_device() {
 }
 
 /// Writes a GPT-2 of one narrow block and a wide vocabulary, and gives its folder.
-fn wide_model(vocab: usize) -> tempfile::TempDir {
+pub fn wide_model(vocab: usize) -> tempfile::TempDir {
     const WIDTH: usize = 4;
     const POSITIONS: usize = 700;
     let mut state = 7u32;

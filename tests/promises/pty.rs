@@ -14,7 +14,7 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system}
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program on a pseudo-terminal, and what its terminal shows.
-struct Terminal {
+pub struct Terminal {
     child: Box<dyn Child + Send + Sync>,
     master: Box<dyn MasterPty + Send>,
     keyboard: Box<dyn Write + Send>,
@@ -41,7 +41,7 @@ impl Terminal {
     }
 
     /// With these arguments, and more of the environment.
-    fn with(arguments: &[&str], environment: &[(&str, &str)]) -> Terminal {
+    pub fn with(arguments: &[&str], environment: &[(&str, &str)]) -> Terminal {
         let pair = native_pty_system().openpty(size(24, 80)).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_llmdbg"));
         command.args(arguments);
@@ -65,12 +65,12 @@ impl Terminal {
         Terminal { child, master: pair.master, keyboard, output, screen: parser(24, 80), raw: Vec::new() }
     }
 
-    fn contents(&self) -> String {
+    pub fn contents(&self) -> String {
         self.screen.screen().contents()
     }
 
     /// Waits until the screen is as wanted.
-    fn until(&mut self, what: &str, wanted: impl Fn(&str) -> bool) {
+    pub fn until(&mut self, what: &str, wanted: impl Fn(&str) -> bool) {
         let start = Instant::now();
         while !wanted(&self.contents()) {
             assert!(start.elapsed() < PATIENCE, "{what}: the screen shows\n{}", self.contents());
@@ -81,7 +81,7 @@ impl Terminal {
         }
     }
 
-    fn press(&mut self, keys: &str) {
+    pub fn press(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
         self.keyboard.flush().unwrap();
     }
@@ -92,7 +92,7 @@ impl Terminal {
     }
 
     /// Waits for the end; gives the status, and checks that the terminal was given back.
-    fn ended(mut self) -> u32 {
+    pub fn ended(mut self) -> u32 {
         let start = Instant::now();
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {

@@ -112,14 +112,13 @@ fn open(path: &Path, cache: &WeightCache) -> Model {
 }
 
 fn open_on(path: &Path, cache: &WeightCache, device: &Device) -> Model {
-    load_within(&ModelSource::Path(path.to_owned()), device, Precision::F32, cache).unwrap()
+    load_within(&ModelSource::Path(path.to_owned()), &device.into(), Precision::F32, cache).unwrap()
 }
 
 fn bench(model: Model) -> Bench {
     let tokens = [5, 17, 33, 60, 101, 7, 250, 12, 9].map(|id| id % model.spec.vocab as u32);
     let input = Input::from_tokens(&model, vec![tokens.to_vec()]).unwrap();
-    let device = model.device.clone();
-    Bench::of("stored", model, input, &device, 1 << 30)
+    Bench::of("stored", model, input, 1 << 30)
 }
 
 /// Every value of a prompt, of two tokens after it and of as many tokens as tiles take, and every gradient.
@@ -168,7 +167,7 @@ fn check(path: &Path, held: &str) {
     assert_eq!(there.report.bytes, bytes, "{held} on a graphics device");
     let widened = open_on(&widened, &WeightCache::unlimited(), &vulkan());
     assert!(everything(there) == everything(widened), "{held} differs from its widened form on a graphics device");
-    let largest = open(path, &cache).weights.store().sizes().map(|(_, bytes)| bytes).max().unwrap();
+    let largest = open(path, &cache).weights.store().sizes().map(|(.., bytes)| bytes).max().unwrap();
     let tight = open(path, &WeightCache::new(largest));
     let weights = tight.weights.clone();
     assert!(everything(tight) == wanted, "{held} differs where only a weight fits into memory");

@@ -133,13 +133,20 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "selftest",
-        usage: "selftest [TOLERANCE]",
+        usage: "selftest [TOLERANCE] [-full]",
         about: "whether the device computes correctly: every op, with the inputs that it had, compared with the same \
-               op on the CPU in f64",
+               op on the CPU in f64; and numbers that drivers get wrong",
         help: "Fails if an op is off by more than the tolerance, relative to its size: 2e-5 in f32, 1e-3 in f16, \
                where each value is rounded. Nothing is inherited from earlier ops, so what is listed is what each op \
-               does by itself.",
-        examples: &["selftest", "selftest 1e-4"],
+               does by itself. The tests after them do not depend on the model: NaN, infinities, zeros with a sign and \
+               the smallest numbers through upload, operation and read; comparisons and counts of them; functions at their \
+               ends, powers of negative numbers, activations of large ones; attention with masks; products.",
+        options: &[(
+            "-full",
+            "products and attention in the shapes of large models and long prompts too: widths of 768 and 4096, up to \
+             4096 tokens; a graphics card takes seconds, a software device minutes",
+        )],
+        examples: &["selftest", "selftest 1e-4", "selftest -full"],
         run: selftest::run,
         ..PLAIN
     },

@@ -23,7 +23,15 @@ impl Console {
         };
         let before = self.standing();
         let flag = self.session.interrupt.clone();
-        let done = interruptible(&flag, || (command.run)(self, Call { line, args: &call, command, all: &ALL }));
+        // A device reports a failure when the command that it is about may have ended.
+        let done = match self.session.see_to_faults() {
+            Ok(()) => interruptible(&flag, || (command.run)(self, Call { line, args: &call, command, all: &ALL })),
+            Err(error) => Err(error.into()),
+        };
+        let done = match (done, self.session.see_to_faults()) {
+            (Ok(_), Err(error)) => Err(error.into()),
+            (done, _) => done,
+        };
         let failed = device_failed();
         give_back(self.session.run.recorded(), FOR_A_PASS);
         let half_done = done.is_err() && self.standing() != before;

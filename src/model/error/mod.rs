@@ -20,6 +20,12 @@ pub enum LoadError {
     // The device
     #[error(transparent)]
     Device(#[from] crate::tensor::TensorError),
+    #[error("--split {split} does not add up to the {blocks} blocks of the model")]
+    Split { split: String, blocks: usize },
+    #[error(
+        "{devices} devices are more than the {blocks} blocks of the model: name fewer, or say with --split who has none"
+    )]
+    TooManyDevices { devices: usize, blocks: usize },
     // Finding the checkpoint
     #[error(
         "no model at {path:?}: no such file or directory; give a directory with config.json and model.safetensors, a \
@@ -144,6 +150,13 @@ pub enum LoadError {
          --weight-budget at least {needed}, or take a smaller model, or a machine with more memory"
     )]
     WeightBudget { path: String, weight: String, needed: String, budget: String },
+    /// The memory of a graphics device, which does not say beforehand what it has left. `half` is advice where the
+    /// weights could take half as much.
+    #[error(
+        "{path} does not fit into the memory of {device}, which was full after {loaded} of {total}: {half}use a smaller \
+         model, or --device cpu, where weights are read as they are used; or end other programs that use {device}"
+    )]
+    DeviceFull { path: String, device: String, loaded: String, total: String, half: &'static str },
     #[error("tensor {tensor:?} takes {bytes} bytes, the device's largest buffer is {max}; use --device cpu")]
     TooBig { tensor: String, bytes: u64, max: u64 },
 

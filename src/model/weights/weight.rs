@@ -49,6 +49,25 @@ impl Weight {
         }
     }
 
+    /// Waits until it is where it is held: see [`Value::settle`].
+    ///
+    /// # Errors
+    /// What failed on the device.
+    pub fn settle(&self) -> Result<(), TensorError> {
+        match self {
+            Weight::Dense(value) => value.settle(),
+            Weight::Stored { matrix, .. } => matrix.settle(),
+        }
+    }
+
+    /// The device that it is on.
+    pub fn device(&self) -> Device {
+        match self {
+            Weight::Dense(value) => value.device(),
+            Weight::Stored { matrix, .. } => matrix.device(),
+        }
+    }
+
     /// The memory that it takes.
     pub fn bytes(&self) -> u64 {
         match self {
@@ -71,7 +90,7 @@ pub struct StoredMatrix {
 #[derive(Debug)]
 enum Memory {
     Host(Vec<u8>),
-    Device(DeviceWords),
+    Device { words: DeviceWords, device: Device },
 }
 
 impl StoredMatrix {
@@ -101,7 +120,21 @@ impl StoredMatrix {
             return StoredMatrix { memory: Memory::Host(bytes), ..self };
         }
         let words = DeviceWords::of_bytes(bytes, device).expect("the memory of a graphics device");
-        StoredMatrix { memory: Memory::Device(words), ..self }
+        StoredMatrix { memory: Memory::Device { words, device: device.clone() }, ..self }
+    }
+
+    fn device(&self) -> Device {
+        match &self.memory {
+            Memory::Host(_) => Device::cpu(),
+            Memory::Device { device, .. } => device.clone(),
+        }
+    }
+
+    fn settle(&self) -> Result<(), TensorError> {
+        match &self.memory {
+            Memory::Host(_) => Ok(()),
+            Memory::Device { words, device } => words.read(1, device).map(drop),
+        }
     }
 
     /// Bytes of memory.
@@ -113,7 +146,7 @@ impl StoredMatrix {
     pub fn bytes(&self) -> Option<&[u8]> {
         match &self.memory {
             Memory::Host(bytes) => Some(bytes),
-            Memory::Device(_) => None,
+            Memory::Device { .. } => None,
         }
     }
 
@@ -121,7 +154,7 @@ impl StoredMatrix {
     pub fn on_device(&self) -> Option<(&DeviceWords, Form)> {
         match &self.memory {
             Memory::Host(_) => None,
-            Memory::Device(words) => form_of(self.kind).map(|form| (words, form)),
+            Memory::Device { words, .. } => form_of(self.kind).map(|form| (words, form)),
         }
     }
 
@@ -134,7 +167,7 @@ impl StoredMatrix {
         let part = rows.start * length..rows.end * length;
         match &self.memory {
             Memory::Host(bytes) => decode(self.kind, &bytes[part], out),
-            Memory::Device(words) => decode(self.kind, &words.read()?[part], out),
+            Memory::Device { words, device } => decode(self.kind, &words.read(usize::MAX, device)?[part], out),
         }
         Ok(())
     }
@@ -145,7 +178,7 @@ impl StoredMatrix {
         let bytes = match (&self.memory, self.on_device()) {
             (_, Some((words, form))) => return stored::widen(words, form, self.rows * self.width).value(&shape),
             (Memory::Host(bytes), _) => bytes,
-            (Memory::Device(_), None) => unreachable!("only forms that kernels read are held on a device"),
+            (Memory::Device { .. }, None) => unreachable!("only forms that kernels read are held on a device"),
         };
         let mut out = vec![0.0; self.rows * self.width];
         out.par_chunks_mut(SHARE).enumerate().for_each(|(i, out)| {

@@ -106,6 +106,22 @@ fn mask(
 }
 
 impl Mask {
+    /// That of a causal model for one text of `length` tokens without padding.
+    pub(in crate::program) fn causal(length: usize, device: &Device) -> Mask {
+        let rows = vec![Row { real: vec![true; length], positions: Vec::new() }];
+        Mask(Arc::new(Parts {
+            rule: Rule { causal: true, reach: None },
+            blind: Blind::All,
+            rows,
+            padded: false,
+            span: 0..length,
+            device: device.clone(),
+            tensor: OnceLock::new(),
+            keys: OnceLock::new(),
+            blind_tensors: OnceLock::new(),
+        }))
+    }
+
     /// Sets the scores of masked keys to -inf: those of query `query` of the span in row `row` of the batch, `[S]`.
     pub(in crate::program) fn apply(&self, row: usize, query: usize, scores: &mut [f32]) {
         let Parts { rule, rows, padded, span, .. } = &*self.0;

@@ -5,9 +5,8 @@
 
 use cubecl::prelude::*;
 
-use crate::tensor::TensorError;
-
 use super::{DeviceF32, LAST, SHARED, UNITS, cubes, magnitude, max_of_cube, ordered, sum_of_cube};
+use crate::tensor::TensorError;
 
 /// Elements that one cube looks at.
 const PART: usize = 1 << 14;

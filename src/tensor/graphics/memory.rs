@@ -9,7 +9,6 @@ use cubecl::zspace::metadata::Metadata;
 use cubecl::zspace::{Shape, Strides};
 
 use super::stored::Form;
-use crate::tensor::reading::read_error;
 use crate::tensor::{Device, Kind, TensorError, Value};
 
 /// Elements of 4 bytes in the memory of a graphics device, in row-major order.
@@ -136,14 +135,14 @@ impl DeviceWords {
         Some(DeviceWords(Memory::of(&tensor, len)))
     }
 
-    /// The bytes of all of them; waits for the device.
+    /// The bytes of so many words from the first on, which are on `device`; waits for it.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn read(&self) -> Result<Vec<u8>, TensorError> {
+    pub fn read(&self, words: usize, device: &Device) -> Result<Vec<u8>, TensorError> {
         let tensor = self.0.clone().tensor(&[self.0.len], DType::I32);
-        let tensor = Tensor::<1, Int>::from_primitive::<CubeBackend>(tensor);
-        Ok(tensor.try_into_data().map_err(read_error)?.into_bytes().to_vec())
+        let tensor = Tensor::<1, Int>::from_primitive::<CubeBackend>(tensor).narrow(0, 0, words.min(self.0.len));
+        Ok(device.checked(tensor.try_into_data())?.into_bytes().to_vec())
     }
 
     /// Memory for floats on the same device, of which nothing is written.
