@@ -64,6 +64,7 @@ fn a_pass_that_nobody_asks_about_waits_for_nothing_and_a_step_of_the_screen_once
         }
         assert_eq!(device_reads() - before, routed, "{model}: reads of a pass");
         let mut bench = Bench::on(model, &["The nurse and the dog"], &vulkan(), 1 << 30);
+        bench.run("start");
         for _ in 0..40 {
             let before = device_reads();
             bench.run("step");
