@@ -102,7 +102,7 @@ fn counted(device: &Device) -> Result<Vec<Case>> {
     const COUNT: usize = 20_011;
     let special = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0];
     let numbers = (0..COUNT).map(|i| special.get(i % 97).copied().unwrap_or((i % 1000) as f32 - 499.5)).collect();
-    let summary = Value::from_f32(numbers, &[COUNT], device).summary()?;
+    let summary = super::sent(numbers, &[COUNT], device)?.summary()?;
     let each = |at: usize| ((COUNT - at).div_ceil(97)) as u64;
     let case = |what: &str, found: u64, wanted: u64| Case::exact(what, found as f32, wanted as f32);
     Ok(vec![
