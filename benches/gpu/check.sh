@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# What llmdbg does on a graphics card, in under ten minutes: the adapter, whether it computes correctly, and how long passes,
-# steps, conditions, edits and tokens take beside PyTorch eager, with the memory. Downloads nothing, and leaves the card's settings alone.
+# What llmdbg does on a graphics card, in under ten minutes: the adapter, whether it computes correctly, and how long passes, steps,
+# conditions, edits and tokens take compared with PyTorch eager, with the memory. Downloads nothing, and leaves the card's settings
+# alone.
 #
 #   bash benches/gpu/check.sh [BINARY]          from the top of the project
 #

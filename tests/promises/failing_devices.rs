@@ -139,6 +139,7 @@ fn a_lost_device_is_named_and_not_opened_again_and_the_session_goes_on_on_the_cp
     let told = String::from_utf8_lossy(&output.stdout);
     let wanted = told.split_once("@@\n").unwrap_or_else(|| panic!("no answers: {told}")).1;
     assert!(found.ends_with(wanted), "{found}\nfor\n{wanted}");
+    assert!(found.starts_with("Resumed"), "{found}");
 }
 
 const BEFORE: [&str; 3] = ["break L1.attn.z", "run", "set $x = 3"];
@@ -169,7 +170,7 @@ fn lose_the_device() {
         assert!(told.contains("was lost"), "{line}: {told}");
     }
     // The session is there, and ends as any other.
-    assert!(asked(&handle, "print 6 * 7").contains("= 42"));
+    assert!(!asked(&handle, "info record").starts_with("error"));
     let again = Device::open(DeviceChoice::Vulkan(0));
     assert!(matches!(&again, Err(TensorError::DeviceLost { .. })), "{again:?}");
     assert!(Device::open(DeviceChoice::Cpu).is_ok());

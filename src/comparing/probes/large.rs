@@ -1,7 +1,7 @@
 //! Masks, and products in the shapes of real models and long prompts: libraries choose other kernels by size, and a
 //! wrong one shows in its own sizes only.
 
-use super::{Case, Probe};
+use super::{Case, Probe, sent};
 use crate::debugger::Result;
 use crate::program::bare::{self, Attention};
 use crate::tensor::{Device, Value};
@@ -53,11 +53,6 @@ fn random(count: usize, seed: u32) -> Vec<f32> {
         (state >> 8) as f32 / (1 << 23) as f32 - 1.0
     };
     std::iter::repeat_with(next).take(count).collect()
-}
-
-fn sent(data: Vec<f32>, shape: &[usize], device: &Device) -> Result<Value> {
-    device.check("a test", shape, &[])?;
-    Ok(Value::from_f32(data, shape, device))
 }
 
 fn dot(a: &[f32], b: &[f64]) -> f64 {

@@ -6,7 +6,7 @@ mod large;
 mod numbers;
 
 use crate::debugger::Result;
-use crate::tensor::{Device, step};
+use crate::tensor::{Device, Value, step};
 
 /// A number that a device gave, and the right one.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,6 +79,12 @@ impl Case {
     fn new(what: impl Into<String>, found: f64, wanted: f64, off: f64) -> Case {
         Case { what: what.into(), found, wanted, off }
     }
+}
+
+/// Sends numbers to a device, if it can hold them.
+fn sent(data: Vec<f32>, shape: &[usize], device: &Device) -> Result<Value> {
+    device.check("a test", shape, &[])?;
+    Ok(Value::from_f32(data, shape, device))
 }
 
 /// Runs the probes on a device; the large ones only if asked for.
