@@ -162,7 +162,7 @@ pub fn circuit(session: &mut Session, expr: &Expr, from: usize, wanted: f64) -> 
     for layer in 0..program.n_layers() {
         for part in [Part::Z, Part::MlpOut] {
             let Some(op) = program.block_op(layer, part) else { continue };
-            let value = row_of(&session.run.value_in(from, Mark { pass: 0, op })?, row);
+            let value = row_of(&session.run.value_in(from, Mark { pass: 0, op })?, row)?;
             let heads = if part == Part::Z { (0..value.shape()[2]).map(Some).collect() } else { vec![None] };
             components.extend(heads.into_iter().map(|head| Component { layer, head }));
             other.insert(op, value);
@@ -235,7 +235,7 @@ pub fn paths(
     let mut theirs = Vec::new();
     for sender in 0..layer {
         let op = op_of(sender, Part::Z)?;
-        theirs.push((op, row_of(&session.run.value_in(from, Mark { pass: 0, op })?, row)));
+        theirs.push((op, row_of(&session.run.value_in(from, Mark { pass: 0, op })?, row)?));
     }
     let weights = session.run.branch().weights().clone();
     let mut pass = Counterfactual::new(session, expr)?;

@@ -3,7 +3,8 @@
 use super::{Error, Mark, Result, Run, Session};
 use crate::model::Input;
 use crate::program::Context;
-use crate::tensor::Value;
+use crate::tensor::ops::Slice;
+use crate::tensor::{TensorError, Value};
 
 /// The pass of the prompt as the focused row sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,12 +28,12 @@ impl Session {
 impl PromptPass {
     /// The value of an op before the cursor, for the row: `[1, ...]`.
     pub fn value(self, run: &mut Run, op: usize) -> Result<Value> {
-        Ok(row_of(&run.value_at(Mark { pass: 0, op })?, self.row))
+        Ok(row_of(&run.value_at(Mark { pass: 0, op })?, self.row)?)
     }
 
     /// The same wherever the cursor is.
     pub fn peek(self, run: &mut Run, op: usize) -> Result<Value> {
-        Ok(row_of(&run.peek(op)?, self.row))
+        Ok(row_of(&run.peek(op)?, self.row)?)
     }
 
     /// The prompt of `copies` rows, each of which is the row.
@@ -48,11 +49,11 @@ impl PromptPass {
     }
 }
 
-/// One row of a value for all rows: `[1, ...]`.
+/// One row of a value for all rows: `[1, ...]`, with all of its elements.
 ///
-/// # Panics
-/// If there is no such row.
-#[must_use]
-pub fn row_of(value: &Value, row: usize) -> Value {
-    value.rows(row..row + 1).with_axes(value.axes())
+/// # Errors
+/// If there is no such row, or it is in pieces and there is no room for all of it.
+pub fn row_of(value: &Value, row: usize) -> Result<Value, TensorError> {
+    let part = value.slice(&[Slice::Range { start: row, end: row + 1, step: 1 }])?.held()?;
+    Ok(part.with_axes(value.axes()).with_origin(None))
 }

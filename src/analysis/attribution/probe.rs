@@ -211,7 +211,7 @@ impl<'a> Probe<'a> {
             let mut leaves = HashMap::new();
             for op in self.read.clone() {
                 let leaf = match values.get(&op) {
-                    Some(value) => row_of(value, row).whole().leaf(),
+                    Some(value) => row_of(value, row)?.whole().leaf(),
                     None => self.base(op)?,
                 };
                 leaves.insert(op, leaf);

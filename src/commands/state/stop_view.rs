@@ -130,7 +130,8 @@ impl Console {
             });
         };
         let site = self.session.run.program.ops[op].site.clone();
-        let value = self.session.run.value_at(Mark { op, ..at })?.slice(&[Slice::At(self.session.focus.row)])?;
+        let value = self.session.run.value_at(Mark { op, ..at })?.near()?;
+        let value = value.slice(&[Slice::At(self.session.focus.row)])?;
         Ok(format!("{site} {}", summary_line(&value)?))
     }
 
