@@ -64,4 +64,5 @@ pub mod term;
 pub use answer::Answer;
 pub use debugger::Error;
 pub use library::{Debugger, Tensor};
+pub use model::DeviceList;
 pub use tensor::DeviceChoice;

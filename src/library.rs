@@ -8,8 +8,8 @@ use crate::commands::Console;
 use crate::debugger::{Error, Result, Session, Settings};
 use crate::lang::eval::Datum;
 use crate::lang::parse_expr;
-use crate::model::{self, Input, ModelSource, WeightCache, bundled};
-use crate::tensor::{Device, DeviceChoice, Precision};
+use crate::model::{self, DeviceList, Devices, Input, ModelSource, WeightCache, bundled};
+use crate::tensor::{DeviceChoice, Precision};
 
 /// Bytes that recordings may take unless [`Debugger::open_on`] is followed by `set record-budget`.
 const RECORD_BUDGET: u64 = 1 << 30;
@@ -43,18 +43,19 @@ impl Debugger {
         Debugger::open_on(model, &[prompt], DeviceChoice::Cpu)
     }
 
-    /// Opens a model on a batch of prompts, on a device: `"gpu:1".parse()` chooses one as `--device` does.
+    /// Opens a model on a batch of prompts, on a [`DeviceChoice`], or on several devices that share its blocks:
+    /// `"gpu:0,gpu:1".parse::<DeviceList>()` chooses as `--device` does.
     ///
     /// # Errors
     /// What is wrong with the checkpoint, a prompt or the device.
-    pub fn open_on(model: &str, prompts: &[&str], device: DeviceChoice) -> Result<Debugger> {
-        let device = Device::open(device)?;
+    pub fn open_on(model: &str, prompts: &[&str], device: impl Into<DeviceList>) -> Result<Debugger> {
+        let devices = Devices::open(&device.into(), None)?;
         let source = bundled::find(model).map_or_else(|| ModelSource::parse(model), |bundled| bundled.source());
-        let cache = WeightCache::for_device(&device, RECORD_BUDGET);
-        let loaded = model::open(&source, &device, Precision::F32, &cache)?;
+        let cache = WeightCache::for_devices(devices.each(), RECORD_BUDGET);
+        let loaded = model::open(&source, &devices, Precision::F32, &cache)?;
         let input = Input::from_texts(&loaded, prompts, true)?;
         let settings = Settings { record_budget: RECORD_BUDGET };
-        let session = Session::new(loaded, input, device, &settings, Arc::new(AtomicBool::new(false)));
+        let session = Session::new(loaded, input, &settings, Arc::new(AtomicBool::new(false)));
         Ok(Debugger { console: Console::new(session, model) })
     }
 

@@ -71,7 +71,7 @@ pub fn model_in(precision: Precision) -> Model {
         prompt: None,
         config: HfConfig::parse("config.json", b"{}").expect("an empty configuration"),
         origin: ModelSource::Memory { name: "random", files: &[] },
-        device,
+        placement: (&device).into(),
         report: LoadReport {
             files: Vec::new(),
             parameters: 0,
@@ -132,7 +132,7 @@ pub fn session_within(model: &Model, length: usize, record_budget: u64) -> Sessi
     let tokens = (0..length as u32).map(|i| i * 37 % VOCAB as u32).collect();
     let input = Input::from_tokens(model, vec![tokens]).expect("the tokens fit");
     let settings = Settings { record_budget };
-    Session::new(model.clone(), input, Device::cpu(), &settings, Arc::new(AtomicBool::new(false)))
+    Session::new(model.clone(), input, &settings, Arc::new(AtomicBool::new(false)))
 }
 
 /// The whole pass from the beginning, without a stop.

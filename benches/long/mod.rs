@@ -83,7 +83,7 @@ fn session(positions: usize) -> Session {
     model.weights = Weights::of_values(values, Vec::new(), true, &Device::cpu());
     let input = Input::from_tokens(&model, vec![vec![1, 2, 3]]).expect("the tokens fit");
     let settings = Settings { record_budget: u64::MAX };
-    let mut session = Session::new(model, input, Device::cpu(), &settings, Arc::new(AtomicBool::new(false)));
+    let mut session = Session::new(model, input, &settings, Arc::new(AtomicBool::new(false)));
     session.run.sampling.stop = false;
     session
 }

@@ -65,8 +65,7 @@ pub fn direct(session: &mut Session, pos: usize, wanted: &[(usize, f64)], neuron
     let vocab = op.width;
     let mut seed = vec![0.0f32; vocab];
     wanted.iter().for_each(|(token, factor)| seed[*token] += *factor as f32);
-    let device = walk.session.run.device().clone();
-    let seed = Value::from_f32(seed, &[1, 1, vocab], &device);
+    let seed = Value::from_f32(seed, &[1, 1, vocab], walk.session.run.device_of(logits));
     let pulled = walk.pull(&op, std::slice::from_ref(&input), &seed)?.swap_remove(0);
     let g = pulled.ok_or("the logit does not depend on the hidden state")?.read_f64()?;
     // What the head makes of this hidden state, without its cap.
@@ -167,8 +166,8 @@ impl Walk<'_> {
     /// The gradient at the first input of an op that acts on each position alone.
     fn back(&mut self, op: &Op, g: &[f64]) -> Result<Vec<f64>> {
         let inputs: Vec<Value> = op.inputs.iter().map(|&input| self.here(input)).collect::<Result<_, _>>()?;
-        let device = self.session.run.device().clone();
-        let seed = Value::from_f32(g.iter().map(|x| *x as f32).collect(), &[1, 1, g.len()], &device);
+        let device = op.device(&self.session.run.model.placement);
+        let seed = Value::from_f32(g.iter().map(|x| *x as f32).collect(), &[1, 1, g.len()], device);
         let pulled = self.pull(op, &inputs, &seed)?.swap_remove(0);
         Ok(pulled.ok_or_else(|| format!("{} does not depend on its input", op.site))?.read_f64()?)
     }

@@ -7,10 +7,12 @@
 //! were trained for the model, and come from a file.
 
 use crate::debugger::{Mark, RunError, Session};
+use crate::model::Placement;
+use crate::model::role::RolePlace;
 use crate::model::tuned_lens::TunedLens;
 use crate::program::{Part, Program, lens, lens_start};
 use crate::tensor::ops::{BinaryOp, Slice};
-use crate::tensor::{Device, TensorError, Value, step};
+use crate::tensor::{TensorError, Value, step};
 
 /// Rows that are unembedded at once: logits are large.
 const CHUNK: usize = 64;
@@ -24,16 +26,17 @@ pub struct Point {
     pub read_by: Option<usize>,
 }
 
-/// The maps of a tuned lens on the device of a run: `A` `[d, d]` and `b` `[d]` by block.
+/// The maps of a tuned lens, `A` `[d, d]` and `b` `[d]` by block, each on the device of its block.
 pub struct Tuned(Vec<(Value, Value)>);
 
 impl Tuned {
-    pub fn new(lens: &TunedLens, device: &Device) -> Tuned {
-        let one = |translator: &crate::model::tuned_lens::Translator| {
+    pub fn new(lens: &TunedLens, placement: &Placement) -> Tuned {
+        let one = |(block, translator): (usize, &crate::model::tuned_lens::Translator)| {
+            let device = placement.device(RolePlace::Block, Some(block));
             let weight = Value::from_f32(translator.weight.clone(), &[lens.width, lens.width], device);
             (weight, Value::from_f32(translator.bias.clone(), &[lens.width], device))
         };
-        Tuned(lens.translators.iter().map(one).collect())
+        Tuned(lens.translators.iter().enumerate().map(one).collect())
     }
 }
 

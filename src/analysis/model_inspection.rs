@@ -129,7 +129,7 @@ pub fn distance_from_bundled(session: &Session) -> Result<Option<Measured>> {
         let ours = last(&session.run, &text(model)?)?;
         let prompt = text(&reference)?;
         let interrupt = session.interrupt.clone();
-        let sound = Session::new(reference.clone(), prompt.clone(), device.clone(), &settings, interrupt);
+        let sound = Session::new(reference.clone(), prompt.clone(), &settings, interrupt);
         let theirs = last(&sound.run, &prompt)?;
         let value = match reference.spec.head {
             Head::CausalLm(_) => {

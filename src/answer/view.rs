@@ -12,7 +12,7 @@ pub struct Snapshot {
     pub dimensions: String,
     /// Device in a word or two: `cpu`, `gpu0 H200`.
     pub device: String,
-    /// One line that says which device was taken and why.
+    /// Lines that say which devices were taken and why, and which blocks each computes if there are several.
     pub device_reason: String,
     /// Name of the run and, after a slash, of its branch if that is not the first: `main`, `main/edit1`.
     pub branch: String,

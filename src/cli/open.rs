@@ -15,8 +15,8 @@ use crate::frontend::tui::config;
 use crate::frontend::tui::panes::Panes;
 use crate::model::bundled::{self, Bundled};
 use crate::model::chat::{ChatError, Conversation, Place};
-use crate::model::{self, Input, InputError, LoadError, Model, ModelSource, Side, WeightCache, adapter};
-use crate::tensor::{Device, TensorError, step};
+use crate::model::{self, Devices, Input, InputError, LoadError, Model, ModelSource, Side, WeightCache, adapter};
+use crate::tensor::{TensorError, step};
 use crate::term::quiet::without_stderr;
 
 #[derive(Debug, Error)]
@@ -40,12 +40,13 @@ pub enum OpenError {
 
 /// Opens the model and prepares a session; runs on the engine thread, which keeps it.
 pub fn open(options: &Options, interrupt: Arc<AtomicBool>) -> Result<Box<dyn Interpreter>, OpenError> {
-    let device = without_stderr(options.log.as_deref(), || Device::open(options.device))?;
-    _ = step(device.reason(), 0, 0);
+    let split = options.split.as_deref();
+    let devices = without_stderr(options.log.as_deref(), || Devices::open(&options.device, split))?;
+    devices.each().iter().for_each(|device| _ = step(device.reason(), 0, 0));
     let (source, name, bundled) = source_of(options.model.as_deref());
     let given = options.weight_budget.map(WeightCache::new);
-    let cache = given.unwrap_or_else(|| WeightCache::for_device(&device, options.record_budget));
-    let mut model = model::open(&source, &device, options.precision, &cache)?;
+    let cache = given.unwrap_or_else(|| WeightCache::for_devices(devices.each(), options.record_budget));
+    let mut model = model::open(&source, &devices, options.precision, &cache)?;
     if let Some(folder) = &options.lora {
         adapter::fit(folder, &mut model)?;
     }
@@ -54,7 +55,7 @@ pub fn open(options: &Options, interrupt: Arc<AtomicBool>) -> Result<Box<dyn Int
     }
     let input = input_of(&options.input, &model, bundled)?;
     let chosen = Settings { record_budget: options.record_budget };
-    let session = Session::new(model, input, device, &chosen, interrupt);
+    let session = Session::new(model, input, &chosen, interrupt);
     let mut console = Console::new(session, name);
     let own = config::user_file(config::directory().as_ref(), "layouts.toml");
     console.screen.layouts = Panes::new(own.as_ref().map(|(_, text)| text.as_str())).0.names();

@@ -7,7 +7,8 @@ use clap::{ArgAction, Args, Parser, ValueEnum};
 use thiserror::Error;
 
 use crate::frontend::Action;
-use crate::tensor::{DeviceChoice, Precision};
+use crate::model::DeviceList;
+use crate::tensor::Precision;
 
 /// gdb for transformer language models: stop inside a forward pass, inspect it, change it, and continue.
 // The texts of the fields are those of --help and of the manual page.
@@ -45,9 +46,13 @@ pub struct Options {
     /// Continue after a command that failed
     #[arg(long)]
     pub keep_going: bool,
-    /// Device to compute on: auto, cpu, gpu or vulkan (the first adapter is gpu:0)
+    /// Device to compute on: auto, cpu, gpu or vulkan (the first adapter is gpu:0); of several, such as gpu:0,gpu:1,
+    /// each takes a share of the blocks
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    pub device: DeviceChoice,
+    pub device: DeviceList,
+    /// Blocks for each of several devices, such as 20,12 [default: equal shares]
+    #[arg(long, value_name = "NUMBERS", value_parser = block_counts)]
+    pub split: Option<BlockCounts>,
     /// Type that values are held in: f32, or f16 for half the memory
     #[arg(long = "dtype", value_name = "TYPE", default_value = "f32")]
     pub precision: Precision,
@@ -158,6 +163,17 @@ struct NotATokenId(String);
 
 fn token_ids(text: &str) -> Result<TokenIds, NotATokenId> {
     text.split(',').map(|word| word.trim().parse().map_err(|_| NotATokenId(word.to_string()))).collect()
+}
+
+/// How many blocks each device takes.
+type BlockCounts = Vec<usize>;
+
+#[derive(Debug, Error)]
+#[error("{0:?} is not a number of blocks: give one for each device, such as 20,12")]
+struct NotACount(String);
+
+fn block_counts(text: &str) -> Result<BlockCounts, NotACount> {
+    text.split(',').map(|word| word.trim().parse().map_err(|_| NotACount(word.to_string()))).collect()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

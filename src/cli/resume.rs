@@ -33,6 +33,11 @@ pub fn resumed(now: &Options) -> Result<Options, ResumeError> {
     };
     let folder = start.folder;
     std::env::set_current_dir(&folder).map_err(|error| ResumeError::Folder { folder, error })?;
+    // A split is one of the devices that are named with it.
+    let (device, split) = match now.device_given {
+        true => (now.device.clone(), now.split.clone()),
+        false => (then.device, now.split.clone().or(then.split)),
+    };
     // The actions of that command line are in the journal.
     let mut actions = vec![Action::Command(format!("resume {}", file.display()))];
     actions.extend(now.actions.iter().cloned());
@@ -40,7 +45,8 @@ pub fn resumed(now: &Options) -> Result<Options, ResumeError> {
         model: then.model,
         input: then.input,
         lora: then.lora,
-        device: if now.device_given { now.device } else { then.device },
+        device,
+        split,
         precision: then.precision,
         record_budget: then.record_budget,
         weight_budget: then.weight_budget,

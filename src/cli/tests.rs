@@ -5,6 +5,7 @@ use clap::error::ErrorKind;
 
 use super::*;
 use crate::frontend::Action;
+use crate::model::DeviceList;
 use crate::tensor::DeviceChoice;
 
 fn parse_words(words: &[&str]) -> Result<Invocation, clap::Error> {
@@ -34,7 +35,7 @@ fn nothing_given() {
     let options = options_of(&[]);
     assert_eq!(options.model, None);
     assert_eq!(options.input, Input::default());
-    assert_eq!((options.device, options.record_budget, options.init), (DeviceChoice::Auto, 2 << 30, true));
+    assert_eq!((options.device, options.record_budget, options.init), (DeviceList::default(), 2 << 30, true));
 }
 
 #[test]
@@ -74,7 +75,7 @@ fn inputs() {
 fn devices_and_sizes() {
     let options =
         options_of(&["--device", "vulkan:1", "--record-budget", "1.5GiB", "--dtype", "f32", "--color", "never"]);
-    assert_eq!(options.device, DeviceChoice::Vulkan(1));
+    assert_eq!(options.device, DeviceChoice::Vulkan(1).into());
     assert_eq!(options.record_budget, 3 << 29);
     assert_eq!(options.color, ColorChoice::Never);
 }

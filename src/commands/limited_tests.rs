@@ -72,7 +72,7 @@ fn console(model: &Model, tokens: usize) -> Console {
     let input = Input::from_tokens(model, vec![ids]).unwrap();
     let settings = Settings { record_budget: 1 << 30 };
     let interrupt = Arc::new(AtomicBool::new(false));
-    Console::new(Session::new(model.clone(), input, Device::cpu(), &settings, interrupt), "model")
+    Console::new(Session::new(model.clone(), input, &settings, interrupt), "model")
 }
 
 fn answer(console: &mut Console, line: &str) -> Answer {
@@ -101,7 +101,7 @@ fn under_every_limit_a_command_gives_the_same_or_is_refused_before_it_runs() {
     let mut refused = std::collections::BTreeSet::new();
     for name in ["gpt2", "llama", "mixtral", "bert-mlm"] {
         let model = model(name);
-        let largest_weight = model.weights.store().sizes().map(|(_, bytes)| bytes);
+        let largest_weight = model.weights.store().sizes().map(|(.., bytes)| bytes);
         let least = largest_weight.max().unwrap();
         // A pass of so many tokens has logits as large as the limit, and at the smallest just larger.
         let long = model.spec.max_positions.min(60);

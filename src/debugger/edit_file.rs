@@ -209,7 +209,7 @@ impl Entry {
                         for (at, value) in at.iter().zip(values) {
                             *data.get_mut(*at).ok_or_else(|| format!("{name} has no element {at}"))? = value.read()?;
                         }
-                        Value::from_f32(data, before.shape(), run.device())
+                        Value::from_f32(data, before.shape(), weights.device(id))
                     }
                     how => how.change(run)?.apply(&before)?,
                 };

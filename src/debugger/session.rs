@@ -61,21 +61,21 @@ pub struct Session {
     /// What it is called on the screen.
     pub title: String,
     pub(super) healths: Healths,
-    /// Failures of the device that have been seen to.
+    /// Failures of the devices that have been seen to.
     faults: u64,
 }
 
 impl Session {
     /// A session on a model and an input. The input must fit the model (`Input` checks that).
-    pub fn new(model: Model, input: Input, device: Device, settings: &Settings, interrupt: Arc<AtomicBool>) -> Session {
+    pub fn new(model: Model, input: Input, settings: &Settings, interrupt: Arc<AtomicBool>) -> Session {
         let program = Arc::new(compile(&model.spec));
         let names = Arc::new(Names::new(&program, &model.weights));
-        Session::from_run(Run::new(Arc::new(model), program, names, input, device, settings.record_budget), interrupt)
+        Session::from_run(Run::new(Arc::new(model), program, names, input, settings.record_budget), interrupt)
     }
 
     pub fn from_run(run: Run, interrupt: Arc<AtomicBool>) -> Session {
         free_memory_by(memory_check::available);
-        let faults = run.device().faults();
+        let faults = faults(&run);
         Session {
             run,
             faults,
@@ -103,17 +103,17 @@ impl Session {
         }
     }
 
-    /// Sees to what failed on the device since the last call: nothing that was computed there by then is kept.
+    /// Sees to what failed on a device since the last call: nothing that was computed by then is kept.
     ///
     /// # Errors
     /// The first failure that nobody has been told of.
     pub fn see_to_faults(&mut self) -> std::result::Result<(), TensorError> {
-        let faults = self.run.device().faults();
+        let faults = faults(&self.run);
         if std::mem::replace(&mut self.faults, faults) != faults {
             self.run.forget_values();
             self.gradients = None;
         }
-        self.run.device().fault()
+        self.run.model.placement.devices().iter().try_for_each(Device::fault)
     }
 
     /// Starts the pass from its beginning and stops there.
@@ -280,4 +280,9 @@ impl Drop for InBranch<'_> {
     fn drop(&mut self) {
         self.session.run.current = self.here;
     }
+}
+
+/// Failures of all devices of a run so far.
+fn faults(run: &Run) -> u64 {
+    run.model.placement.devices().iter().map(Device::faults).sum()
 }

@@ -6,7 +6,7 @@
 use super::stops::Changed;
 use super::{Mark, RunError, Session};
 use crate::program::Program;
-use crate::tensor::{awake, step, undisturbed};
+use crate::tensor::{Device, awake, step, undisturbed};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -130,7 +130,7 @@ impl Session {
                 return if done > 0 { Ok(stop) } else { Err(RunError::AtEnd { more: self.run.generates() }) };
             }
             // An interrupt is a stop between two ops here, not an error inside of one.
-            let on_cpu = self.run.device().is_cpu();
+            let on_cpu = self.run.model.placement.devices().iter().any(Device::is_cpu);
             let mut going = || undisturbed(|| self.go(target, direction));
             stop = if on_cpu { awake(going)? } else { going()? };
             if stop.reason != Reason::Step {

@@ -13,14 +13,15 @@ use super::checkpoint::{Checkpoint, StoredType};
 use super::config::HfConfig;
 use super::error::LoadError;
 use super::families::{self, Layout, Sources};
+use super::placement::{Devices, Placement};
 use super::plan::{Load, file_shape, plan};
 use super::required_weights::shape_of;
-use super::role::{Role, WeightId};
+use super::role::{Role, RolePlace, WeightId};
 use super::sentence::Sentences;
 use super::source::ModelSource;
 use super::spec::ModelSpec;
 use super::tokenizer::{Named, SpecialTokens, Tokenizer};
-use super::weights::{Held, Holding, LARGE, Piece, Source, Store, WeightCache, Weights};
+use super::weights::{Held, Holdings, LARGE, Piece, Source, Store, WeightCache, Weights};
 use super::{generation, memory_check};
 use crate::tensor::{Device, Precision};
 
@@ -37,7 +38,8 @@ pub struct Model {
     pub prompt: Option<(String, String)>,
     pub config: HfConfig,
     pub origin: ModelSource,
-    pub device: Device,
+    /// Which device each block is on.
+    pub placement: Placement,
     pub report: LoadReport,
     /// Its files, which can be read again.
     pub files: Arc<Checkpoint>,
@@ -73,20 +75,20 @@ pub fn load(source: &ModelSource, device: &Device) -> Result<Model, LoadError> {
 /// # Errors
 /// As [`load`], and if the device has no such type.
 pub fn load_in(source: &ModelSource, device: &Device, precision: Precision) -> Result<Model, LoadError> {
-    load_within(source, device, precision, &WeightCache::unlimited())
+    load_within(source, &device.into(), precision, &WeightCache::unlimited())
 }
 
-/// Loads a model whose weights are kept in a cache, which several models may share.
+/// Loads a model onto one device or several, whose weights are kept in a cache, which several models may share.
 ///
 /// # Errors
-/// As [`load_in`], and if the budget of the cache is smaller than the largest weight.
+/// As [`load_in`], and if the budget of the cache is smaller than the largest weight, or the blocks cannot be shared
+/// among the devices as it was asked for.
 pub fn load_within(
     source: &ModelSource,
-    device: &Device,
+    devices: &Devices,
     precision: Precision,
     cache: &WeightCache,
 ) -> Result<Model, LoadError> {
-    let precision = precision.on(device)?;
     let start = Instant::now();
     let model_files = source.files()?;
     let config = HfConfig::parse(&model_files.path_of("config.json"), &model_files.read_config()?)?;
@@ -116,11 +118,13 @@ pub fn load_within(
     let numbers = |load: &Load| file_shape(&spec, load).iter().product::<usize>() as u64;
     let parameters = loads.iter().map(numbers).sum();
     let files = Arc::new(checkpoint);
-    let holding = Holding { device: device.clone(), precision };
-    let held = held(&spec, &loads, &files, &holding);
-    let store = Store::new(files.clone(), holding, held, cache);
+    let placement = Placement::new(devices, spec.n_layers)?;
+    let holdings = Holdings { precision: placement.holding(precision)?, placement: placement.clone() };
+    let used_by = |id| users(&spec, &placement, names.tied, id);
+    let held = held(&spec, &loads, &files, &holdings, &used_by);
+    let store = Store::new(files.clone(), holdings, held, cache);
     memory_check::check(&files.path, &store)?;
-    store.fill(|source| !device.is_cpu() || source.rounds(&files, store.holding()))?;
+    store.fill(|source, holding| !holding.device.is_cpu() || source.rounds(&files, holding))?;
 
     notes.extend(generation::unread(&model_files)?);
     notes.extend(conversions(&store, &files));
@@ -145,8 +149,36 @@ pub fn load_within(
         notes,
         seconds: start.elapsed().as_secs_f64(),
     };
-    let (origin, device) = (source.clone(), device.clone());
-    Ok(Model { spec, weights, tokenizer, no_tokenizer, special, chat, prompt, config, origin, device, report, files })
+    let origin = source.clone();
+    Ok(Model {
+        spec,
+        weights,
+        tokenizer,
+        no_tokenizer,
+        special,
+        chat,
+        prompt,
+        config,
+        origin,
+        placement,
+        report,
+        files,
+    })
+}
+
+/// The numbers of the devices whose ops use a weight, its own first.
+fn users(spec: &ModelSpec, placement: &Placement, tied: bool, id: WeightId) -> Vec<usize> {
+    let mut on = vec![placement.of_weight(id)];
+    if tied && id.role == Role::W_E {
+        on.push(placement.number(RolePlace::After, None));
+    }
+    if let Some(block) = id.layer.map(usize::from) {
+        let sharing = (0..spec.n_layers).filter(|&layer| spec.weights_of(layer) == block);
+        on.extend(sharing.map(|layer| placement.number(RolePlace::Block, Some(layer))));
+    }
+    let mut seen = BTreeSet::new();
+    on.retain(|device| seen.insert(*device));
+    on
 }
 
 /// Bytes of a vocabulary matrix on the CPU that are read, kept and dropped together.
@@ -157,7 +189,13 @@ const PIECE: u64 = 256 << 20;
 const ROWS: usize = 192;
 
 /// Where each weight is.
-fn held(spec: &ModelSpec, loads: &[Load], files: &Checkpoint, holding: &Holding) -> HashMap<WeightId, Held> {
+fn held(
+    spec: &ModelSpec,
+    loads: &[Load],
+    files: &Checkpoint,
+    holdings: &Holdings,
+    used_by: &dyn Fn(WeightId) -> Vec<usize>,
+) -> HashMap<WeightId, Held> {
     let mut all = HashMap::new();
     for load in loads {
         let shape = file_shape(spec, load);
@@ -182,36 +220,44 @@ fn held(spec: &ModelSpec, loads: &[Load], files: &Checkpoint, holding: &Holding)
                 shape: shape_of(spec, id),
             };
             offset += run;
+            let on = used_by(id);
             let pieces = if only && matches!(id.role, Role::W_E | Role::W_U) {
-                in_rows(&source, files, holding)
+                in_rows(&source, files, holdings, &on)
             } else {
                 vec![Piece::File(source.clone())]
             };
-            all.insert(id, Held { shape: source.shape, pieces });
+            all.insert(id, Held { shape: source.shape, pieces, on });
         }
     }
     all
 }
 
-/// A vocabulary matrix in pieces of rows that the device can hold, and on the CPU can be dropped one by one.
-fn in_rows(source: &Source, files: &Checkpoint, holding: &Holding) -> Vec<Piece> {
+/// A vocabulary matrix in pieces of rows that every device in use can hold, and on the CPU can be dropped one by one.
+fn in_rows(source: &Source, files: &Checkpoint, holdings: &Holdings, on: &[usize]) -> Vec<Piece> {
     let [rows, width] = source.shape[..] else { return vec![Piece::File(source.clone())] };
-    let each = if holding.device.is_cpu() {
-        let pieces = source.bytes(files, holding).div_ceil(PIECE).max(1) as usize;
-        // A last piece that is too small would be multiplied in another way.
-        let each = rows.div_ceil(pieces).next_multiple_of(ROWS);
-        if rows % each * width < LARGE && rows % each > 0 { rows } else { each }
-    } else {
+    let holdings = || on.iter().map(|&device| holdings.on(device));
+    let most = holdings().map(|holding| {
+        if holding.device.is_cpu() {
+            let pieces = source.bytes(files, &holding).div_ceil(PIECE).max(1) as usize;
+            return rows.div_ceil(pieces).next_multiple_of(ROWS);
+        }
         let row = (width as u64 * 4).max(1); // as 32-bit floats, which they are on the way there
         usize::try_from((holding.device.max_buffer_bytes() / row).max(1)).unwrap_or(usize::MAX)
+    });
+    let most = most.min().unwrap_or(rows).min(rows).max(1);
+    let each = if most < rows && holdings().any(|holding| holding.device.is_cpu()) {
+        // A last piece that is too small would be multiplied in another way.
+        let as_whole = |each: &usize| rows.is_multiple_of(*each) || rows % each * width >= LARGE;
+        (1..=most / ROWS).rev().map(|n| n * ROWS).find(as_whole).unwrap_or(most)
+    } else {
+        most
     };
-    let each = each.min(rows).max(1);
     (0..rows).step_by(each).map(|first| Piece::File(source.cut(first..rows.min(first + each)))).collect()
 }
 
 /// A note about numbers that are too large for what they are held in.
 fn beyond(store: &Store) -> Option<String> {
-    let (beyond, precision) = (store.beyond(), store.holding().precision);
+    let (beyond, precision) = (store.beyond(), store.precision());
     let first = beyond.first()?;
     let (count, most) = (beyond.len(), precision.largest());
     Some(format!("{count} tensors have numbers beyond {most}, more than {precision} can hold; the first is {first}"))
@@ -227,14 +273,14 @@ fn dtypes(loads: &[Load], checkpoint: &Checkpoint) -> Vec<(StoredType, usize)> {
 
 fn conversions(store: &Store, files: &Checkpoint) -> Vec<String> {
     let mut of_kind: BTreeMap<(&str, bool), (StoredType, BTreeSet<&str>)> = BTreeMap::new();
-    for source in store.sources() {
+    for (source, holding) in store.sources() {
         if let Some((_, entry)) = files.find(&source.tensor) {
-            let stored = source.is_stored(files, store.holding());
+            let stored = source.is_stored(files, holding);
             let known = of_kind.entry((entry.dtype.name(), stored)).or_insert((entry.dtype, BTreeSet::new()));
             known.1.insert(&source.tensor);
         }
     }
-    let precision = store.holding().precision;
+    let precision = store.precision();
     let note = |((name, stored), (kind, tensors)): ((&str, bool), (StoredType, BTreeSet<&str>))| {
         let count = tensors.len();
         match kind {

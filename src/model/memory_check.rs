@@ -5,9 +5,10 @@ use std::path::Path;
 use super::error::{InputError, LoadError};
 use super::file;
 use super::load::Model;
+use super::role::RolePlace;
 use super::text::bytes;
 use super::weights::Store;
-use crate::tensor::is_large;
+use crate::tensor::{Device, is_large};
 
 /// Memory that can be taken without swapping, in bytes: what the system says is available, within the limit of the
 /// control group, if there is one, and within the limit of this process. `None` if that is not known.
@@ -41,14 +42,13 @@ const BLOCKS: u64 = 64 << 20;
 
 /// Bytes that a pass over `rows` of `length` tokens takes at least: what a layer holds at one time, scores, pattern and
 /// logits if they are held, and up to `kept` bytes of what the layers before have recorded. Values on a graphics device
-/// are not counted: it does not say what it has left.
+/// are not counted, but for the mask, which is made in memory: it does not say what it has left.
 fn of_pass(model: &Model, rows: usize, length: usize, kept: u64) -> u64 {
     let product = |factors: &[usize]| factors.iter().fold(1_u64, |all, &factor| all.saturating_mul(factor as u64));
-    let spec = &model.spec;
-    if !model.device.is_cpu() {
-        // The mask, as it is made.
-        return product(&[2, length, length]);
-    }
+    let (spec, placement) = (&model.spec, &model.placement);
+    let here = |block: &usize| placement.device(RolePlace::Block, Some(*block)).is_cpu();
+    let blocks = (0..spec.n_layers).filter(here).count() as u64;
+    let mask = if placement.devices().iter().all(Device::is_cpu) { 0 } else { product(&[2, length, length]) };
     let held = |shape: &[usize]| if is_large(shape) { BLOCKS } else { product(shape).saturating_mul(4) };
     let tokens = product(&[4, rows, length]);
     // The hidden neurons with the gate and its activation, or queries, keys and values, and the stream around them.
@@ -56,9 +56,11 @@ fn of_pass(model: &Model, rows: usize, length: usize, kept: u64) -> u64 {
     let at_once = tokens.saturating_mul((3 * spec.d_mlp).max(heads) as u64 + 4 * spec.d_model as u64);
     let attention = held(&[rows, spec.n_heads, length, length]).saturating_mul(2);
     let layer = tokens.saturating_mul((3 * spec.d_mlp + 2 * heads + 8 * spec.d_model) as u64);
-    let before = layer.saturating_mul(spec.n_layers.saturating_sub(1) as u64).min(kept);
-    let logits = if spec.is_causal_lm() { held(&[rows, length, spec.vocab]) } else { 0 };
-    [at_once, attention, before, logits].into_iter().fold(0, u64::saturating_add)
+    let before = layer.saturating_mul(blocks.saturating_sub(1)).min(kept);
+    let in_block = if blocks == 0 { 0 } else { at_once.saturating_add(attention) };
+    let head = spec.is_causal_lm() && placement.last().is_cpu();
+    let logits = if head { held(&[rows, length, spec.vocab]) } else { 0 };
+    [mask, in_block, before, logits].into_iter().fold(0, u64::saturating_add)
 }
 
 /// Refuses a pass that takes more memory than is free, of which up to `kept` bytes are for what is recorded, and says
@@ -115,8 +117,9 @@ pub fn weight_budget(reserved: u64) -> u64 {
 /// [`LoadError::WeightBudget`].
 pub fn check(path: &str, store: &Store) -> Result<(), LoadError> {
     let budget = store.cache().budget();
-    match store.sizes().max_by_key(|(_, size)| *size) {
-        Some((id, size)) if size > budget => Err(LoadError::WeightBudget {
+    let counted = store.sizes().filter(|(_, device, _)| store.cache().counts(device));
+    match counted.max_by_key(|(.., size)| *size) {
+        Some((id, _, size)) if size > budget => Err(LoadError::WeightBudget {
             path: path.to_owned(),
             weight: id.to_string(),
             needed: bytes(size),

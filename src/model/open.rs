@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::hub::{self, HubError, HubName};
-use super::{LoadError, Model, ModelSource, WeightCache, load_within};
-use crate::tensor::{Device, Precision};
+use super::{Devices, LoadError, Model, ModelSource, WeightCache, load_within};
+use crate::tensor::Precision;
 
 /// Fetches what is not in the hub's cache yet, and loads the model, whose weights are kept in `cache`; both report their
 /// steps, in bytes.
@@ -13,14 +13,14 @@ use crate::tensor::{Device, Precision};
 /// What is wrong with the checkpoint, the network or the device; or that it was cancelled.
 pub fn open(
     source: &ModelSource,
-    device: &Device,
+    devices: &Devices,
     precision: Precision,
     cache: &WeightCache,
 ) -> Result<Model, LoadError> {
     if let ModelSource::Hub(wanted) = source {
         hub::fetch(wanted, &hub::Settings::from_environment()).map_err(|error| not_here(wanted, error))?;
     }
-    load_within(source, device, precision, cache)
+    load_within(source, devices, precision, cache)
 }
 
 /// How alike two names must be for one to be taken for the other: Jaro-Winkler, 1 where they are the same.

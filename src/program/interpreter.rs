@@ -1,5 +1,6 @@
 //! Runs exactly one op.
 
+use super::context::at_op;
 use super::kernels::attention::Scoring;
 use super::kernels::experts::{Gated, Mixture};
 use super::kernels::{attention, basic, experts, heads, norm};
@@ -11,8 +12,8 @@ use crate::model::weights::Weights;
 use crate::tensor::{TensorError, Value, proceed};
 
 /// Executes one op on the values it reads, which come in the order of `op.inputs`; those of `op.cached` over all passes
-/// so far. Pure: the same inputs, weights and context give the same bits. Computed in 32 bits, and held as the weights
-/// are.
+/// so far. Pure: the same inputs, weights and context give the same bits. Computed in 32 bits, on the device of the op,
+/// and held as the weights are.
 ///
 /// # Errors
 /// If the device fails, or cannot hold what the op makes, a weight cannot be read, or the user interrupts; no value has
@@ -22,9 +23,10 @@ use crate::tensor::{TensorError, Value, proceed};
 /// If inputs or weights do not have the shapes that the compiler and the loader guarantee.
 pub fn execute(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> Result<Value, TensorError> {
     proceed()?;
-    weights.store().holding().device.lives()?;
-    check_room(op, inputs, weights, context)?;
-    computed(op, inputs, weights, context)
+    let at = at_op(op, inputs, weights, context)?;
+    at.context.device().lives()?;
+    check_room(op, &at.inputs, &at.weights, at.context)?;
+    computed(op, &at.inputs, &at.weights, at.context)
 }
 
 fn computed(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> Result<Value, TensorError> {

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use super::Part;
-use crate::model::role::WeightId;
+use crate::model::placement::Placement;
+use crate::model::role::{RolePlace, WeightId};
 use crate::model::spec::{Act, Norm, Pool, QkNormOver, Sentence, Transform};
-use crate::tensor::Axis;
+use crate::tensor::{Axis, Device};
 
 /// The arithmetic of one op. Shapes are given for one row: `T` positions, `S` keys, `d` model width, `H` heads, `K`
 /// key/value heads, `h` head width, `M` MLP width, `E` experts, `V` vocabulary, `C` classes.
@@ -102,9 +103,16 @@ pub struct Op {
     pub width: usize,
     pub layer: Option<usize>,
     pub part: Option<Part>,
+    /// Whether it is in a block, or before or after all of them.
+    pub place: RolePlace,
 }
 
 impl Op {
+    /// The device that computes it, and has its output.
+    pub fn device<'a>(&self, placement: &'a Placement) -> &'a Device {
+        placement.device(self.place, self.layer)
+    }
+
     pub fn label(&self, module_path: &str) -> &str {
         match self.site.strip_prefix(module_path) {
             Some(rest) if !module_path.is_empty() => rest.trim_start_matches('.'),

@@ -10,6 +10,7 @@
 //! - products of two values, in gates, scores and mixing: half to each (the uniform rule);
 //! - softmax: as it is, which is the Taylor rule of the paper.
 
+use super::context::at_op;
 use super::interpreter::dense;
 use super::kernels::attention::{self, Scoring};
 use super::kernels::{basic, heads, norm};
@@ -45,9 +46,11 @@ pub fn pull_relevance(
     seed: &Value,
 ) -> Result<Vec<Option<Value>>, NoRelevance> {
     proceed()?;
-    let leaves: Vec<Value> = inputs.iter().map(Value::leaf).collect();
-    let Some(out) = forward(op, &leaves, weights, context)? else { return Ok(vec![None; inputs.len()]) };
-    Ok(pulled(&leaves, out, after, seed)?)
+    let at = at_op(op, inputs, weights, context)?;
+    let leaves: Vec<Value> = at.inputs.iter().map(Value::leaf).collect();
+    let Some(out) = forward(op, &leaves, &at.weights, at.context)? else { return Ok(vec![None; inputs.len()]) };
+    let found = pulled(&leaves, out, after, &seed.on(at.context.device())?)?;
+    Ok(at.back(inputs, found)?)
 }
 
 /// What the op gives, tracked so that its derivative is the rule. None if nothing goes back through it.

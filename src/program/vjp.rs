@@ -1,5 +1,6 @@
 //! Vector-Jacobian products, op by op.
 
+use super::context::at_op;
 use super::kernels::{basic, host};
 use super::{Context, Kernel, Op, execute};
 use crate::model::weights::Weights;
@@ -12,7 +13,8 @@ pub type After<'a> = &'a dyn Fn(Value) -> Result<Value, TensorError>;
 /// The gradients of `sum(y * seed)` with respect to each of the inputs, where `y` is the output of the op, or what
 /// `after` makes of it. `None` for inputs that `y` does not depend on, whole numbers among them.
 ///
-/// Only the tape of this one op is ever held, and of a product with a weight or of an activation not even that.
+/// Only the tape of this one op is ever held, and of a product with a weight or of an activation not even that. Each
+/// gradient is on the device of its input.
 ///
 /// # Errors
 /// If `after` fails, the device cannot hold the output, or the user interrupts.
@@ -28,6 +30,19 @@ pub fn pull_back(
     seed: &Value,
 ) -> Result<Vec<Option<Value>>, TensorError> {
     proceed()?;
+    let at = at_op(op, inputs, weights, context)?;
+    let seed = seed.on(at.context.device())?;
+    let found = pulled_there(op, (&at.inputs, &at.weights, at.context), after, &seed)?;
+    at.back(inputs, found)
+}
+
+/// The same where everything is on the device of the op.
+fn pulled_there(
+    op: &Op,
+    (inputs, weights, context): (&[Value], &Weights, &Context),
+    after: Option<After<'_>>,
+    seed: &Value,
+) -> Result<Vec<Option<Value>>, TensorError> {
     if after.is_none()
         && let Some(found) = closed(op, inputs, weights, seed)?
     {

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use burn::tensor::wgpu::{WgpuBackend, WgpuInitError, wgpu};
@@ -77,12 +78,21 @@ struct Info {
 /// Devices opened so far: wgpu runtimes are initialised once in a process.
 static OPENED: Mutex<Vec<(Adapter, Device)>> = Mutex::new(Vec::new());
 
+/// Whether there are any.
+static ADAPTERS: AtomicBool = AtomicBool::new(false);
+
 /// What identifies a wgpu adapter.
 type Adapter = (DeviceKind, WgpuBackend);
 
 impl fmt::Debug for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Device({})", self.info.name)
+    }
+}
+
+impl PartialEq for Device {
+    fn eq(&self, other: &Device) -> bool {
+        self.burn == other.burn
     }
 }
 
@@ -127,6 +137,11 @@ impl Device {
         let opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
         let known = opened.iter().find(|(_, device)| device.burn == burn);
         known.map_or_else(Device::cpu, |(_, device)| device.clone())
+    }
+
+    /// Whether no adapter has been opened: every value is on the CPU then, and none need be asked.
+    pub(super) fn cpu_alone() -> bool {
+        !ADAPTERS.load(Ordering::Relaxed)
     }
 
     pub fn is_cpu(&self) -> bool {
@@ -274,6 +289,7 @@ fn open_adapter(adapter: Adapter, why: &str) -> Result<Device, WgpuInitError> {
     let info = Info { cpu: false, name, reason, max_buffer, faults, wgpu: Some(setup.device) };
     let device = Device { burn, info: Arc::new(info) };
     opened.push((adapter, device.clone()));
+    ADAPTERS.store(true, Ordering::Relaxed);
     Ok(device)
 }
 

@@ -39,7 +39,7 @@ impl Growing {
         Value::float(self.buffer.clone()).bytes()
     }
 
-    /// Appends columns.
+    /// Appends columns, on the device of the first.
     ///
     /// # Errors
     /// If the other axes differ.
@@ -59,6 +59,7 @@ impl Growing {
         }
         let end = self.filled + count;
         let place = [0..rows, self.filled..end, 0..heads, 0..width].map(Slice::from);
+        let value = value.on(&Device::of(self.buffer.device()))?;
         let part = value.tensor::<4>().cast(self.buffer.dtype());
         // The buffer is taken out so that there is one handle to it, and the columns are written in place.
         let none = Tensor::empty([0; 4], (&self.buffer.device(), self.buffer.dtype()));

@@ -19,6 +19,7 @@ mod growing;
 mod host;
 mod host_memory;
 mod memory;
+mod moving;
 mod named;
 mod no_adapter;
 pub mod ops;

@@ -126,7 +126,7 @@ impl Value {
     ///
     /// # Panics
     /// If the memory that is free does not hold a value in pieces.
-    fn raw(&self) -> DispatchTensor {
+    pub(super) fn raw(&self) -> DispatchTensor {
         match &self.0.held {
             Held::Whole(raw) => raw.clone(),
             Held::Pieces(_) => self.held().unwrap_or_else(|error| panic!("{error}")).raw(),
@@ -266,18 +266,6 @@ impl Value {
             return Ok(());
         }
         self.device().check(op, shape, axes)
-    }
-
-    pub fn device(&self) -> Device {
-        if let Some(pieces) = self.pieces() {
-            return pieces.device.clone();
-        }
-        let burn = match self.kind() {
-            Kind::Float => Tensor::<1>::from_dispatch(self.raw()).device(),
-            Kind::Int => Tensor::<1, Int>::from_dispatch(self.raw()).device(),
-            Kind::Bool => Tensor::<1, Bool>::from_dispatch(self.raw()).device(),
-        };
-        Device::of(burn)
     }
 
     /// Its float tensor in 32 bits, for operations that do not depend on the rank.

@@ -31,13 +31,13 @@ fn reference(name: &str, of: &str) -> Vec<f64> {
 }
 
 fn bench(name: &str, device: &Device) -> Bench {
-    bench_of(model(name.split_once("qwen2-").map_or(name, |_| "qwen2"), device), name, device)
+    bench_of(model(name.split_once("qwen2-").map_or(name, |_| "qwen2"), device), name)
 }
 
-fn bench_of(model: Model, name: &str, device: &Device) -> Bench {
+fn bench_of(model: Model, name: &str) -> Bench {
     let tokens = reference(name, "tokens").into_iter().map(|id| id as u32).collect();
     let input = Input::from_tokens(&model, vec![tokens]).unwrap();
-    let mut bench = Bench::of(name, model, input, device, 1 << 30);
+    let mut bench = Bench::of(name, model, input, 1 << 30);
     bench.run("run");
     bench
 }
@@ -85,7 +85,7 @@ fn an_exported_adapted_model_is_the_merged_twin() {
         let copy = load(&ModelSource::Path(twin), &Device::cpu()).unwrap();
         let tokens = reference(name, "tokens").into_iter().map(|id| id as u32).collect();
         let input = Input::from_tokens(&copy, vec![tokens]).unwrap();
-        let mut merged = Bench::of(name, copy, input, &Device::cpu(), 1 << 30);
+        let mut merged = Bench::of(name, copy, input, 1 << 30);
         merged.run("run");
         assert_eq!(merged.everything(), adapted.everything(), "{name}");
         check(&merged.numbers("logits"), &reference(name, "merged"), name);
@@ -162,7 +162,7 @@ fn a_vocabulary_that_grew_with_the_adapter_is_the_models_from_the_start() {
     assert!(message.contains("W_U has 386 rows here and 384 in the model: start with --lora"), "{message}");
     let mut grown = model("qwen2", &Device::cpu());
     adapters::fit(&adapter(name), &mut grown).unwrap();
-    let mut bench = bench_of(grown, name, &Device::cpu());
+    let mut bench = bench_of(grown, name);
     let base: Vec<f64> = bench.numbers("logits").chunks(386).flat_map(|row| row[..384].to_vec()).collect();
     check(&base, &reference(name, "base"), "the base is as it was");
     bench.run(&format!("lora load {}", adapter(name).display()));

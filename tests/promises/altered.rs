@@ -122,7 +122,7 @@ pub fn open(path: &Path) -> Result<Model, LoadError> {
 pub fn ran(model: Model) -> Bench {
     let tokens = [5, 17, 33, 60, 101, 7, 250, 12].map(|id| id % model.spec.vocab as u32);
     let input = Input::from_tokens(&model, vec![tokens.to_vec()]).unwrap();
-    let mut bench = Bench::of("altered", model, input, &Device::cpu(), 1 << 30);
+    let mut bench = Bench::of("altered", model, input, 1 << 30);
     bench.run("run");
     bench
 }

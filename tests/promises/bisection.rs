@@ -38,7 +38,7 @@ fn reconfigured(name: &str, folder: &Path, change: &dyn Fn(&mut serde_json::Valu
     let device = Device::cpu();
     let model = load(&ModelSource::Path(copy), &device).unwrap();
     let input = Input::from_texts(&model, &[NURSE], true).unwrap();
-    Bench::of(name, model, input, &device, 1 << 30)
+    Bench::of(name, model, input, 1 << 30)
 }
 
 /// The values of a faulty run in a file, and the sound model beside it.
@@ -150,7 +150,7 @@ fn of_rounding_it_names_none() {
         let device = Device::cpu();
         let loaded = load(&ModelSource::Path(copy.join(name)), &device).unwrap();
         let input = Input::from_texts(&loaded, &[NURSE], true).unwrap();
-        half.console = Bench::of(name, loaded, input, &device, 1 << 30).console;
+        half.console = Bench::of(name, loaded, input, 1 << 30).console;
         half.run("run");
         let file = folder.path().join("half.safetensors");
         half.run(&format!("save activations {}", file.display()));

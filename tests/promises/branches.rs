@@ -135,7 +135,7 @@ fn tokens_are_inserted_and_erased() {
     // The prompt with these tokens from the beginning gives the same.
     let model = model("gpt2", &Device::cpu());
     let input = Input::from_tokens(&model, vec![ids]).unwrap();
-    let mut other = Bench::of("gpt2", model, input, &Device::cpu(), 1 << 30);
+    let mut other = Bench::of("gpt2", model, input, 1 << 30);
     other.run("run");
     assert_eq!(bench.bits("logits"), other.bits("logits"));
     bench.run(&format!("tokens erase 2:{}", 2 + inserted.len()));
@@ -272,7 +272,7 @@ fn an_exported_model_is_the_edited_one() {
         assert!(text.contains("1 weight is edited"), "{text}");
         let copy = load(&ModelSource::Path(target.clone()), &Device::cpu()).expect("loads");
         let input = Input::from_texts(&copy, &[NURSE], true).unwrap();
-        let mut other = Bench::of(name, copy, input, &Device::cpu(), 1 << 30);
+        let mut other = Bench::of(name, copy, input, 1 << 30);
         other.run("run");
         assert_eq!(other.everything(), bench.everything(), "{name}");
         assert!(bench.fail(&format!("export model {}", target.display())).contains("the folder is not empty"));

@@ -16,7 +16,7 @@ fn beside_cache(name: &str, file: &Path) -> (Bench, String) {
     let device = Device::cpu();
     let loaded = model(name, &device);
     let input = Input::from_tokens(&loaded, vec![IDS.to_vec()]).unwrap();
-    let mut b = Bench::of(name, loaded, input, &device, 1 << 30);
+    let mut b = Bench::of(name, loaded, input, 1 << 30);
     b.run("run");
     let told = b.text(&format!("load-dump {} as theirs", file.display()));
     (b, told)

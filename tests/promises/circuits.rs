@@ -28,7 +28,7 @@ fn ids(reference: &Value, name: &str) -> Vec<u32> {
 fn ran(name: &str, tokens: Vec<u32>, device: &Device) -> Bench {
     let model = model(name, device);
     let input = Input::from_tokens(&model, vec![tokens]).unwrap();
-    let mut b = Bench::of(name, model, input, device, 1 << 30);
+    let mut b = Bench::of(name, model, input, 1 << 30);
     b.run("run");
     b
 }

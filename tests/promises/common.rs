@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use llmdbg::answer::{Answer, Cell, StopView, Table, text};
 use llmdbg::commands::{Console, Outcome};
 use llmdbg::debugger::{Mark, Session, Settings};
-use llmdbg::model::{Input, Model, ModelSource, WeightCache, bundled, load, load_within};
+use llmdbg::model::{Devices, Input, Model, ModelSource, WeightCache, bundled, load, load_within};
 use llmdbg::tensor::{Device, DeviceChoice, Precision, bits};
 
 use crate::parity::fixture;
@@ -19,6 +19,13 @@ pub const NURSE: &str = "The nurse and the dog";
 /// A fixture or a bundled model.
 pub fn model(name: &str, device: &Device) -> Model {
     load(&source(name), device).expect("the model loads")
+}
+
+/// The same on devices as `--device` names them.
+pub fn model_over(name: &str, devices: &str) -> Model {
+    let devices =
+        Devices::open(&devices.parse().expect("devices"), None).expect("Vulkan (Mesa's software one will do)");
+    load_within(&source(name), &devices, Precision::F32, &WeightCache::unlimited()).expect("the model loads")
 }
 
 fn source(name: &str) -> ModelSource {
@@ -44,21 +51,29 @@ impl Bench {
     pub fn on(name: &str, texts: &[&str], device: &Device, record_budget: u64) -> Bench {
         let model = model(name, device);
         let input = Input::from_texts(&model, texts, true).expect("the prompt fits");
-        Bench::of(name, model, input, device, record_budget)
+        Bench::of(name, model, input, record_budget)
+    }
+
+    /// On devices as `--device` names them.
+    pub fn over(name: &str, texts: &[&str], devices: &str, record_budget: u64) -> Bench {
+        let model = model_over(name, devices);
+        let input = Input::from_texts(&model, texts, true).expect("the prompt fits");
+        Bench::of(name, model, input, record_budget)
     }
 
     /// On the CPU, where only the largest weight fits into memory, and `record_budget` bytes of recordings.
     pub fn tight(name: &str, texts: &[&str], record_budget: u64) -> Bench {
-        let largest = model(name, &Device::cpu()).weights.store().sizes().map(|(_, bytes)| bytes).max();
+        let largest = model(name, &Device::cpu()).weights.store().sizes().map(|(.., bytes)| bytes).max();
         let cache = WeightCache::new(largest.expect("it has weights"));
-        let model = load_within(&source(name), &Device::cpu(), Precision::F32, &cache).expect("the model loads");
+        let model =
+            load_within(&source(name), &(&Device::cpu()).into(), Precision::F32, &cache).expect("the model loads");
         let input = Input::from_texts(&model, texts, true).expect("the prompt fits");
-        Bench::of(name, model, input, &Device::cpu(), record_budget)
+        Bench::of(name, model, input, record_budget)
     }
 
-    pub fn of(name: &str, model: Model, input: Input, device: &Device, record_budget: u64) -> Bench {
+    pub fn of(name: &str, model: Model, input: Input, record_budget: u64) -> Bench {
         let settings = Settings { record_budget };
-        let session = Session::new(model, input, device.clone(), &settings, Arc::new(AtomicBool::new(false)));
+        let session = Session::new(model, input, &settings, Arc::new(AtomicBool::new(false)));
         Bench { console: Console::new(session, name) }
     }
 

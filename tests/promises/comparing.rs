@@ -27,7 +27,7 @@ fn bundled() -> Bench {
     let device = Device::cpu();
     let model = load(&ModelSource::parse("tiny-gpt2"), &device).unwrap();
     let input = Input::from_texts(&model, &["The nurse said that"], true).unwrap();
-    Bench::of("tiny-gpt2", model, input, &device, 1 << 30)
+    Bench::of("tiny-gpt2", model, input, 1 << 30)
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn other_architectures_are_aligned_by_name() {
     let device = Device::cpu();
     let gpt2 = model("gpt2", &device);
     let input = Input::from_tokens(&gpt2, vec![vec![5, 77, 123, 9, 300]]).unwrap();
-    let mut b = Bench::of("gpt2", gpt2, input, &device, 1 << 30);
+    let mut b = Bench::of("gpt2", gpt2, input, 1 << 30);
     b.run("run");
     // What one of them lacks is named, of either.
     b.run(&format!("load {} as llama", fixture("llama").display()));

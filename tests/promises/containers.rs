@@ -91,7 +91,7 @@ fn row(model: &Model) -> Row {
 
 pub fn run(model: Model) -> Session {
     let input = Input::from_rows(&model, vec![row(&model)]).unwrap();
-    let mut session = session(model, input, &Device::cpu());
+    let mut session = session(model, input);
     session.start();
     session.travel(&Motion::Continue, Direction::Forward).unwrap();
     session

@@ -160,7 +160,7 @@ fn changed(name: &str, folder: &std::path::Path, change: &dyn Fn(&str, &mut Vec<
     let model = load(&ModelSource::Path(folder.to_path_buf()), &device).map_err(|error| error.to_string())?;
     let text = bundled::find(name).unwrap().example_prompt;
     let input = Input::from_texts(&model, &[text], true).map_err(|error| error.to_string())?;
-    let mut b = Bench::of(name, model, input, &device, 1 << 30);
+    let mut b = Bench::of(name, model, input, 1 << 30);
     b.run("run");
     Ok(b)
 }
@@ -264,7 +264,7 @@ fn sixteen_faults_are_each_named_in_the_first_three_findings() {
     let model = crate::common::model("llama", &device);
     let (longest, vocab) = (model.spec.max_positions, model.spec.vocab as u32);
     let input = Input::from_tokens(&model, vec![(0..longest as u32 + 4).map(|i| i * 7 % vocab).collect()]).unwrap();
-    let mut b = Bench::of("llama", model, input, &device, 1 << 30);
+    let mut b = Bench::of("llama", model, input, 1 << 30);
     b.run("run");
     named(&mut b, "", "more tokens than the model was trained on", &format!("{longest} positions"), "a long prompt");
 }
@@ -278,7 +278,7 @@ fn a_cache_that_disagrees_with_the_whole_text_is_named() {
         rope.scaling = llmdbg::model::spec::RopeScaling::Dynamic { factor: 8.0, max: 4.0 };
     }
     let input = Input::from_tokens(&model, vec![vec![5, 9, 33, 71]]).unwrap();
-    let mut b = Bench::of("llama-legacy", model, input, &device, 1 << 30);
+    let mut b = Bench::of("llama-legacy", model, input, 1 << 30);
     b.run("set generation stop off");
     b.run("generate 6");
     named(&mut b, "-deep", "cached and recomputed passes differ", "#", "dynamic rotations");

@@ -33,7 +33,7 @@ fn generating_fixtures() -> Vec<String> {
 fn bench_of(name: &str, rows: Vec<Vec<u32>>, device: &Device, budget: u64) -> Bench {
     let model = model(name, device);
     let input = Input::from_tokens(&model, rows).unwrap();
-    let mut bench = Bench::of(name, model, input, device, budget);
+    let mut bench = Bench::of(name, model, input, budget);
     bench.run("set generation stop off");
     bench
 }
@@ -135,7 +135,7 @@ fn a_batch_generates_what_each_of_its_rows_does_alone() {
             .collect();
         let model = model(name, &Device::cpu());
         let input = Input::from_rows(&model, left).unwrap();
-        let mut padded = Bench::of(name, model, input, &Device::cpu(), 1 << 30);
+        let mut padded = Bench::of(name, model, input, 1 << 30);
         padded.script("set generation stop off\ngenerate 8");
         let mut alone = bench_of(name, vec![vec![25, 261]], &Device::cpu(), 1 << 30);
         alone.run("generate 8");
@@ -288,7 +288,7 @@ fn a_text_ends_with_its_token_and_only_causal_models_go_on() {
     let model = model("gpt2", &Device::cpu());
     let ends: Vec<u32> = model.special.eos.clone();
     let input = Input::from_tokens(&model, vec![ids]).unwrap();
-    let mut b = Bench::of("gpt2", model, input, &Device::cpu(), 1 << 30);
+    let mut b = Bench::of("gpt2", model, input, 1 << 30);
     b.run("start");
     b.run("token");
     let first = generated(&b, 0)[0];

@@ -6,7 +6,7 @@ use llmdbg::tensor::Device;
 use safetensors::SafeTensors;
 use serde_json::Value as Json;
 
-use crate::common::{Bench, batch, ex, model, vulkan};
+use crate::common::{Bench, batch, ex, model};
 
 pub const MODELS: [&str; 4] = ["bert-seqcls", "distilbert-seqcls", "gpt2", "llama"];
 
@@ -46,13 +46,14 @@ pub fn furthest(found: &[f64], wanted: &[f64]) -> f64 {
 }
 
 #[allow(clippy::print_stdout, reason = "the distances are worth seeing")]
-fn compare(name: &str, device: &Device, tolerance: f64) {
+fn compare(name: &str, devices: &str, way: &str, tolerance: f64) {
     let (recorded, bytes) = recorded(name);
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     for (i, prompt) in recorded["prompts"].as_array().unwrap().iter().enumerate() {
-        let mut b = ran(name, prompt, device);
+        let mut b = Bench::over(name, &[prompt["text"].as_str().unwrap()], devices, u64::MAX);
+        b.run("run");
         let target = prompt["target"]["index"].as_u64().unwrap();
-        let told = b.text(&format!("backward logit({target})"));
+        let told = b.text(&format!("backward {way}logit({target})"));
         let logit = prompt["target"]["logit"].as_f64().unwrap();
         let first = told.lines().next().unwrap().strip_prefix(&format!("logit({target}) = ")).unwrap().to_string();
         assert!((first.parse::<f64>().unwrap() - logit).abs() < 1e-4, "{told} {logit}");
@@ -81,14 +82,25 @@ fn compare(name: &str, device: &Device, tolerance: f64) {
 /// The floor of one forward pass (5e-5): the same arithmetic in f32, in another order.
 #[test]
 fn gradients_are_those_of_pytorch_at_every_site() {
-    MODELS.iter().for_each(|name| compare(name, &Device::cpu(), 5e-5));
+    MODELS.iter().for_each(|name| compare(name, "cpu", "", 5e-5));
 }
 
 /// The shaders have their own exponential: the floor of a forward pass through wgpu.
 #[test]
 fn gradients_are_those_of_pytorch_through_wgpu() {
-    compare("bert-seqcls", &vulkan(), 1e-4);
-    compare("gpt2", &vulkan(), 1e-4);
+    compare("bert-seqcls", "vulkan", "", 1e-4);
+    compare("gpt2", "vulkan", "", 1e-4);
+}
+
+/// Back over the boundary, piece by piece and on one tape.
+#[test]
+fn gradients_are_those_of_pytorch_over_two_devices() {
+    for name in MODELS {
+        for devices in ["vulkan,cpu", "cpu,vulkan"] {
+            compare(name, devices, "", 1e-4);
+        }
+        compare(name, "vulkan,cpu", "-all-at-once ", 1e-4);
+    }
 }
 
 /// Central differences in f32: the error of the difference is about the rounding of the logits over the step.

@@ -47,7 +47,7 @@ fn bench(path: &Path) -> Bench {
     let device = Device::cpu();
     let model = load(&ModelSource::Path(path.to_owned()), &device).unwrap();
     let input = Input::from_tokens(&model, vec![vec![1, 2]]).unwrap();
-    Bench::of("model", model, input, &device, 1 << 30)
+    Bench::of("model", model, input, 1 << 30)
 }
 
 /// Name and result of each file.

@@ -219,7 +219,7 @@ fn a_later_pass_is_explained_like_the_whole_text_at_once() {
     let device = Device::cpu();
     let model = crate::common::model("llama", &device);
     let input = Input::from_tokens(&model, vec![tokens]).unwrap();
-    let mut whole = Bench::of("llama", model, input, &device, 1 << 30);
+    let mut whole = Bench::of("llama", model, input, 1 << 30);
     whole.run("run");
     let table = whole.table("dla -by head -target 9 -top 100");
     let at_once: BTreeMap<String, f64> = texts(&table, "Head").into_iter().zip(numbers(&table, "Share")).collect();
@@ -421,7 +421,7 @@ fn random_tokens_are_run_with_the_edits_in_force() {
         let device = Device::cpu();
         let model = crate::common::model("gpt2", &device);
         let input = Input::from_tokens(&model, vec![found.ids.clone()]).unwrap();
-        let mut alone = Bench::of("gpt2", model, input, &device, 1 << 30);
+        let mut alone = Bench::of("gpt2", model, input, 1 << 30);
         alone.script(&format!("run\n{edit}\nrun"));
         for (layer, pattern) in &found.patterns {
             let wanted = alone.numbers(&format!("L{layer}.attn.pattern"));

@@ -20,8 +20,11 @@ use crate::common::NURSE;
 use crate::parity::fixture;
 
 pub fn start(state: &Path, arguments: &[&str]) -> Child {
+    let named = ["--device", "--resume"].iter().any(|option| arguments.contains(option));
+    let device: &[&str] = if named { &[] } else { &["--device", "cpu"] };
     Command::new(env!("CARGO_BIN_EXE_llmdbg"))
-        .args(["--no-tui", "-q", "--device", "cpu"])
+        .args(["--no-tui", "-q"])
+        .args(device)
         .args(arguments)
         .env("XDG_STATE_HOME", state)
         .env("XDG_DATA_HOME", state)
@@ -99,6 +102,18 @@ fn a_session_that_is_killed_is_resumed_with_all_that_was_done() {
         assert!(first.starts_with("Resumed ") && first.contains(" commands"), "{found}");
         assert_eq!(rest, in_one_session(commands, QUESTIONS), "{commands}");
     }
+}
+
+#[test]
+fn a_split_session_is_resumed_on_its_devices() {
+    let state = tempfile::tempdir().unwrap();
+    let model = fixture("gpt2");
+    let split = ["--device", "vulkan,cpu", "--split", "0,2"];
+    let mut child = start(state.path(), &[&[model.to_str().unwrap(), "-p", NURSE][..], &split].concat());
+    child.stdin.take().unwrap().write_all(b"run\n").unwrap();
+    child.wait().unwrap();
+    let found = asked(state.path(), "info model\n");
+    assert!(found.contains("; blocks 0-1, head on cpu"), "{found}");
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn pass(path: &Path) -> Bench {
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let row = Row { ids: IDS.to_vec(), mask: vec![true; 8], type_ids: vec![0; 8], ..Row::default() };
     let input = Input::from_rows(&model, vec![row]).unwrap();
-    let mut bench = Bench::of("model", model, input, &device, 1 << 30);
+    let mut bench = Bench::of("model", model, input, 1 << 30);
     bench.run("run");
     bench
 }

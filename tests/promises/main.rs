@@ -64,6 +64,7 @@ mod sentences;
 mod settings;
 mod silence;
 mod sizes;
+mod split;
 mod starting;
 mod stops;
 mod stored;

@@ -18,9 +18,9 @@ pub fn fixture(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models").join(name)
 }
 
-pub fn session(model: Model, input: Input, device: &Device) -> Session {
+pub fn session(model: Model, input: Input) -> Session {
     let settings = Settings { record_budget: 1 << 30 };
-    Session::new(model, input, device.clone(), &settings, Arc::new(AtomicBool::new(false)))
+    Session::new(model, input, &settings, Arc::new(AtomicBool::new(false)))
 }
 
 fn numbers(value: &Json) -> Vec<u32> {
@@ -102,7 +102,7 @@ fn check_held(
                 continue;
             }
         };
-        let mut session = session(model, input, device);
+        let mut session = session(model, input);
         session.start();
         session.travel(&Motion::Continue, Direction::Forward).expect("the pass runs");
         check_sites(&mut report, &mut session, &reference, prompt, number, tolerance);

@@ -31,7 +31,7 @@ fn of_ids(name: &str, rows: &[usize]) -> Bench {
     let vocab = model.spec.vocab as u32;
     let ids = |length: &usize| (0..*length as u32).map(|i| (i * 7919 + 13) % vocab).collect();
     let input = Input::from_tokens(&model, rows.iter().map(ids).collect()).unwrap();
-    Bench::of(name, model, input, &Device::cpu(), 1 << 30)
+    Bench::of(name, model, input, 1 << 30)
 }
 
 /// Whether the value of a site is in pieces.

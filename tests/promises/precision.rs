@@ -15,7 +15,7 @@ use crate::parity::fixture;
 fn held(name: &str, device: &Device) -> Bench {
     let model = load_in(&ModelSource::Path(fixture(name)), device, Precision::F16).unwrap();
     let input = Input::from_texts(&model, &[NURSE], true).unwrap();
-    Bench::of(name, model, input, device, 1 << 30)
+    Bench::of(name, model, input, 1 << 30)
 }
 
 /// The same weights, rounded in the file and widened by the loader.
@@ -52,7 +52,7 @@ fn each_op_is_the_one_in_32_bits_rounded_once() {
             let (program, weights) = (run.program.clone(), &exact.weights);
             let input = run.branch().prompt();
             let cpu = Device::cpu();
-            let context = llmdbg::program::Context::new(&exact.spec, &input, 0..input.length(), &cpu);
+            let context = llmdbg::program::Context::new(&exact.spec, &input, 0..input.length(), &(&cpu).into());
             for (number, op) in program.ops.iter().enumerate() {
                 let mut wide = |op: usize| {
                     let value = run.value(op).unwrap();

@@ -108,13 +108,13 @@ fn quantised(original: &[u8], (_, kind, elements, size, scales): (&str, u32, usi
 }
 
 fn open(path: &Path, cache: &WeightCache) -> Model {
-    load_within(&ModelSource::Path(path.to_owned()), &Device::cpu(), Precision::F32, cache).unwrap()
+    load_within(&ModelSource::Path(path.to_owned()), &(&Device::cpu()).into(), Precision::F32, cache).unwrap()
 }
 
 fn bench(model: Model) -> Bench {
     let tokens = [5, 17, 33, 60, 101, 7, 250, 12, 9].map(|id| id % model.spec.vocab as u32);
     let input = Input::from_tokens(&model, vec![tokens.to_vec()]).unwrap();
-    Bench::of("stored", model, input, &Device::cpu(), 1 << 30)
+    Bench::of("stored", model, input, 1 << 30)
 }
 
 /// Every value of a prompt, of two tokens after it and of as many tokens as tiles take, and every gradient.
@@ -158,7 +158,7 @@ fn check(path: &Path, held: &str) {
     let wanted = everything(single);
     assert!(wanted.0.len() > 60 && wanted.1.len() > 15, "{} {}", wanted.0.len(), wanted.1.len());
     assert!(everything(model) == wanted, "{held} differs from its widened form");
-    let largest = open(path, &cache).weights.store().sizes().map(|(_, bytes)| bytes).max().unwrap();
+    let largest = open(path, &cache).weights.store().sizes().map(|(.., bytes)| bytes).max().unwrap();
     let tight = open(path, &WeightCache::new(largest));
     let weights = tight.weights.clone();
     assert!(everything(tight) == wanted, "{held} differs where only a weight fits into memory");

@@ -139,8 +139,14 @@ impl Move {
 }
 
 /// What a fresh session with the same edits computes in so many passes, the tokens chosen by the same settings.
-fn fresh(name: &str, texts: &[&str], edits: &[Edit], settings: &[Arc<Sampling>], passes: usize) -> Vec<Vec<u64>> {
-    let mut bench = Bench::new(name, texts);
+fn fresh(
+    (name, devices): (&str, &str),
+    texts: &[&str],
+    edits: &[Edit],
+    settings: &[Arc<Sampling>],
+    passes: usize,
+) -> Vec<Vec<u64>> {
+    let mut bench = Bench::over(name, texts, devices, 1 << 30);
     for edit in edits {
         bench.console.session.run.edit(vec![edit.clone()]).expect("the edit fits as it did");
     }
@@ -164,11 +170,16 @@ fn state(bench: &Bench) -> (Mark, usize, usize, Vec<usize>) {
 }
 
 /// Walks, and compares every value of every timeline with that of a fresh session.
-fn check_replay(name: &str, texts: &[&str], budget: u64, walk: &[Move]) -> Result<(), TestCaseError> {
+fn check_replay(
+    (name, devices): (&str, &str),
+    texts: &[&str],
+    budget: u64,
+    walk: &[Move],
+) -> Result<(), TestCaseError> {
     // With few recordings, few weights fit into memory, too.
-    let mut bench = match budget {
-        TIGHT => Bench::tight(name, texts, budget),
-        _ => Bench::on(name, texts, &Device::cpu(), budget),
+    let mut bench = match (budget, devices) {
+        (TIGHT, "cpu") => Bench::tight(name, texts, budget),
+        _ => Bench::over(name, texts, devices, budget),
     };
     bench.script("set generation stop off\nstart");
     let mut lines = Vec::new();
@@ -184,7 +195,7 @@ fn check_replay(name: &str, texts: &[&str], budget: u64, walk: &[Move]) -> Resul
     for number in 0..bench.console.session.run.branches.len() {
         let branch = &bench.console.session.run.branches[number];
         let (edits, settings, passes) = (branch.edits.clone(), settings_of(branch), branch.passes());
-        let wanted = fresh(name, texts, &edits, &settings, passes);
+        let wanted = fresh((name, devices), texts, &edits, &settings, passes);
         let ops = bench.console.session.run.program.ops.len();
         prop_assert_eq!(wanted.len(), ops * passes, "passes of branch {} after {:#?}", number, lines);
         for (i, wanted) in wanted.iter().enumerate() {
@@ -198,7 +209,7 @@ fn check_replay(name: &str, texts: &[&str], budget: u64, walk: &[Move]) -> Resul
     // And on to the end: nothing stale was kept beyond the cursor.
     let branch = bench.console.session.run.branch();
     let (edits, settings, passes) = (branch.edits.clone(), settings_of(branch), branch.passes());
-    let wanted = fresh(name, texts, &edits, &settings, passes);
+    let wanted = fresh((name, devices), texts, &edits, &settings, passes);
     prop_assert_eq!(bench.everything(), wanted, "beyond the cursor after {:#?}", lines);
     Ok(())
 }
@@ -214,14 +225,22 @@ fn after_any_walk_every_value_is_what_the_edits_make() {
     let strategy = (moves(), any::<bool>(), any::<bool>());
     let checked = runner(150).run(&strategy, |(walk, tight, two_rows)| {
         let texts: &[&str] = if two_rows { &[NURSE, "the king said"] } else { &[NURSE] };
-        check_replay("gpt2", texts, if tight { TIGHT } else { 1 << 30 }, &walk)
+        check_replay(("gpt2", "cpu"), texts, if tight { TIGHT } else { 1 << 30 }, &walk)
     });
     checked.unwrap_or_else(|error| panic!("{error}"));
 }
 
 #[test]
 fn after_any_walk_in_an_encoder_every_value_is_what_the_edits_make() {
-    let checked = runner(40).run(&moves(), |walk| check_replay("bert-seqcls", &[NURSE], 1 << 30, &walk));
+    let checked = runner(40).run(&moves(), |walk| check_replay(("bert-seqcls", "cpu"), &[NURSE], 1 << 30, &walk));
+    checked.unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn after_any_walk_over_two_devices_every_value_is_what_the_edits_make() {
+    let checked = runner(25).run(&(moves(), any::<bool>()), |(walk, tight)| {
+        check_replay(("gpt2", "vulkan,cpu"), &[NURSE], if tight { TIGHT } else { 1 << 30 }, &walk)
+    });
     checked.unwrap_or_else(|error| panic!("{error}"));
 }
 
@@ -232,7 +251,7 @@ fn an_edit_at_the_cursor_reaches_values_that_were_computed_earlier() {
     bench.script("run\ngoto L0.attn.z\nset param(\"W_U\") *= 2\nset $cursor = 0\ncontinue");
     let edits = bench.console.session.run.branch().edits.clone();
     assert_eq!(edits.len(), 2);
-    assert_eq!(bench.everything(), fresh("gpt2", &[NURSE], &edits, &[], 1));
+    assert_eq!(bench.everything(), fresh(("gpt2", "cpu"), &[NURSE], &edits, &[], 1));
     assert!(bench.numbers("L0.attn.out - param(\"L0.attn.b_O\")").iter().all(|x| *x == 0.0));
 }
 

@@ -20,7 +20,7 @@ fn bench(path: &Path) -> Bench {
     let device = Device::cpu();
     let model = load(&ModelSource::Path(path.to_owned()), &device).unwrap();
     let input = Input::from_texts(&model, &["a"], true).unwrap();
-    Bench::of("model", model, input, &device, 1 << 30)
+    Bench::of("model", model, input, 1 << 30)
 }
 
 /// The tensors of a file of 32-bit floats: shape and numbers.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::debugger::{Edit, Error, PromptPass, Result, Session, Target, edited, in_force, number_of, ops_of, row_of};
 use crate::lang::Expr;
 use crate::program::{After, Context, Keep, OpGradients, Program, Replay, Rule, Values, Visitor};
-use crate::tensor::{Value, step};
+use crate::tensor::{Device, Value, step};
 
 /// Rows are computed together as long as what they hold stays below this.
 const BATCH_BYTES: u64 = 256 << 20;
@@ -127,7 +127,8 @@ impl<'a> Probe<'a> {
 
     /// How many rows are computed together: no more than the device holds in one buffer.
     pub fn batch(&self) -> usize {
-        let held = self.session.run.device().max_buffer_bytes() / self.widest;
+        let devices = self.session.run.model.placement.devices();
+        let held = devices.iter().map(Device::max_buffer_bytes).min().unwrap_or(u64::MAX) / self.widest;
         (BATCH_BYTES / self.bytes.max(1)).min(VALUE_BYTES / self.largest).min(held).clamp(1, 64) as usize
     }
 
@@ -232,7 +233,7 @@ impl<'a> Probe<'a> {
     fn forward(&mut self, points: &[Vec<f32>]) -> Result<Values> {
         let mut shape = self.base(self.at)?.shape().to_vec();
         shape[0] = points.len();
-        let value = Value::from_f32(points.concat(), &shape, self.session.run.device());
+        let value = Value::from_f32(points.concat(), &shape, self.session.run.device_of(self.at));
         let value = value.with_axes(&self.program.ops[self.at].axes).whole();
         let (ops, edits) = (self.affected.clone(), self.edits.clone());
         self.replayed(ops, Values::from([(self.at, value)]), edits, points.len())
@@ -273,7 +274,7 @@ impl<'a> Probe<'a> {
         let tokens = self.program.op_of("tokens").ok_or("no tokens")?;
         let shape = [1, ids.len()];
         let ids = ids.iter().map(|&id| i64::from(id)).collect();
-        let value = Value::from_i64(ids, &shape, self.session.run.device());
+        let value = Value::from_i64(ids, &shape, self.session.run.device_of(tokens));
         let value = value.with_axes(&self.program.ops[tokens].axes);
         let after = depend_on(&self.program, tokens);
         if !after[self.at] {

@@ -180,6 +180,6 @@ impl Console {
         }
         let theirs = theirs.on_footing_of(&Elements::Double(own.read_f64()?));
         let data = theirs.elements.double().iter().map(|x| *x as f32).collect();
-        Ok(Value::from_f32(data, own.shape(), self.session.run.device()).with_axes(own.axes()))
+        Ok(Value::from_f32(data, own.shape(), self.session.run.device_of(op)).with_axes(own.axes()))
     }
 }

@@ -19,7 +19,8 @@ pub fn run(console: &mut Console, call: Call<'_>) -> Done {
     };
     let found = selftest(&mut console.session)?;
     let ops: usize = found.iter().map(|one| one.ops).sum();
-    let device = console.session.run.device().clone();
+    let placement = console.session.run.model.placement.clone();
+    let names = placement.names();
     let limit = significant(allowed, 2);
     let edits = if leaves_out_edits(&console.session) { ", without the edits of values" } else { "" };
     let worst = significant(found.first().map_or(0.0, |one| one.relative), 3);
@@ -27,18 +28,20 @@ pub fn run(console: &mut Console, call: Call<'_>) -> Done {
     if let [Tested { kind, site, relative, .. }, rest @ ..] = wrong.as_slice() {
         let more = if rest.is_empty() { String::new() } else { format!(" and {} more kinds of op", rest.len()) };
         let by = format!("{site} is off by {} of its size{edits}, {limit} is allowed", significant(*relative, 3));
-        return Err(format!("{} does not compute {kind}{more} as it should: {by}", device.name()).into());
+        return Err(format!("{names} does not compute {kind}{more} as it should: {by}").into());
     }
-    let probed = probe(&device, given.has("-full"))?;
-    let mistakes: Vec<String> =
-        probed.iter().filter(|one| !one.is_right()).map(|one| mistaken(device.name(), one)).collect();
+    let (mut probed, mut mistakes) = (Vec::new(), Vec::new());
+    for device in placement.devices() {
+        let found = probe(device, given.has("-full"))?;
+        mistakes.extend(found.iter().filter(|one| !one.is_right()).map(|one| mistaken(device.name(), one)));
+        probed.extend(found);
+    }
     if !mistakes.is_empty() {
         return Err(mistakes.join("\n").into());
     }
     let title = format!(
-        "{ops} ops on {} in {precision} compared with the CPU in f64, each on the same values{edits}: all within {limit}, \
+        "{ops} ops on {names} in {precision} compared with the CPU in f64, each on the same values{edits}: all within {limit}, \
          the worst {worst}; {} tests of what drivers get wrong find nothing",
-        device.name(),
         probed.len()
     );
     let rows = found.into_iter().map(|one| (one.kind, one.ops, one.site, one.relative, one.max));

@@ -165,7 +165,7 @@ impl Console {
         let (layers, width) = (run.model.spec.n_layers, run.model.spec.d_model);
         let lens = tuned_lens::read(Path::new(&word.text), layers, width);
         let lens = lens.map_err(|error| LangError::new(error.to_string(), word.span))?;
-        Ok(Tuned::new(&lens, run.device()))
+        Ok(Tuned::new(&lens, &run.model.placement))
     }
 
     /// The position that a word names, by its number or the text of its token; negative numbers count from the end.

@@ -48,7 +48,7 @@ pub fn model(console: &Console) -> Answer {
     lines.extend(report.ignored.iter().map(|(name, why)| format!("not used: {name} ({why})")));
     lines.extend(report.replaced.iter().chain(&report.notes).cloned());
     lines.extend(run.model.weights.tied().then(|| "the head is the token embedding (tied)".to_string()));
-    lines.push(run.device().reason().to_string());
+    lines.extend(run.model.placement.description());
     Answer::Text(lines.join("\n"))
 }
 
@@ -98,8 +98,9 @@ pub fn record(console: &Console) -> Answer {
 /// Ops of a pass computed so far whose values are in pieces.
 fn in_pieces(run: &Run, pass: usize) -> usize {
     let (branch, rows) = (run.branch(), run.branch().text().rows.len());
-    let ops = run.program.ops.iter().take(if run.device().is_cpu() { branch.frontier(pass) } else { 0 });
-    ops.filter(|op| comes_in_pieces(op, rows, branch.span(pass))).count()
+    let ops = run.program.ops.iter().take(branch.frontier(pass));
+    let on_cpu = ops.filter(|op| op.device(&run.model.placement).is_cpu());
+    on_cpu.filter(|op| comes_in_pieces(op, rows, branch.span(pass))).count()
 }
 
 pub fn sites(console: &mut Console) -> Answer {

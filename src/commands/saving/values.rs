@@ -162,7 +162,8 @@ pub fn report(console: &mut Console, word: &Word) -> Done {
     let file = word.text.as_str();
     let run = &console.session.run;
     let ModelSpec { family, n_layers, n_heads, d_model, .. } = &run.model.spec;
-    let (name, precision, device) = (&console.model_name, run.branch().weights().precision(), run.device().name());
+    let (name, precision, device) =
+        (&console.model_name, run.branch().weights().precision(), run.model.placement.names());
     let model = format!("{name}: {family} with {n_layers} blocks, {n_heads} heads, width {d_model}");
     let mut about = vec![format!("{model}; held in {precision}, on {device}")];
     for row in &run.branch().text().rows {

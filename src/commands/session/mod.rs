@@ -41,7 +41,10 @@ pub const COMMANDS: &[Command] = &[
                something is requested from it. Edits must fit this model and its prompt; each is checked before any \
                is made.",
         options: &[
-            ("-device DEVICE", "where it computes; else where this model does"),
+            (
+                "-device DEVICES",
+                "where it computes, on one device or on several in equal shares; else where this model does",
+            ),
             ("-dtype TYPE", "what it is held in; else what this model is"),
         ],
         examples: &[

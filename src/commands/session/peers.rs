@@ -12,8 +12,8 @@ use crate::dumps::Reading;
 use crate::lang::LangError;
 use crate::lang::words::Word;
 use crate::model::input::Input;
-use crate::model::{self, Model, ModelSource, Row};
-use crate::tensor::{Device, DeviceChoice, Precision};
+use crate::model::{self, DeviceList, Devices, Model, ModelSource, Row};
+use crate::tensor::Precision;
 
 const LOAD: &str = "load MODEL as NAME [-device DEVICE] [-dtype f32|f16], load edits FILE";
 const LOAD_DUMP: &str = "load-dump FILE as NAME [map MAP.json] [-prefix TEXT]";
@@ -32,21 +32,21 @@ pub fn load(console: &mut Console, call: Call<'_>) -> Done {
     console.free_name(name)?;
     let parsed = |word: &Word, error: String| LangError::new(error, word.span).help(LOAD);
     let run = &console.session.run;
-    let device = match given.value("-device") {
-        None => run.device().clone(),
-        Some(word) => Device::open(word.text.parse::<DeviceChoice>().map_err(|error| parsed(word, error))?)?,
+    let devices = match given.value("-device") {
+        None => Devices::from(&run.model.placement),
+        Some(word) => Devices::open(&word.text.parse::<DeviceList>().map_err(|error| parsed(word, error))?, None)?,
     };
     let precision = match given.value("-dtype") {
         None => run.model.weights.precision(),
         Some(word) => word.text.parse::<Precision>().map_err(|error| parsed(word, error))?,
     };
-    let loaded = console.opened(&model.text, &device, precision)?;
+    let loaded = console.opened(&model.text, &devices, precision)?;
     let (input, how) = console.same_text(&loaded)?;
     let settings = Settings { record_budget: console.session.run.budget() };
-    let mut session = Session::new(loaded, input, device, &settings, console.session.interrupt.clone());
+    let mut session = Session::new(loaded, input, &settings, console.session.interrupt.clone());
     session.name.clone_from(&name.text);
     session.title = Path::new(&model.text).file_name().map_or(model.text.clone(), |name| name.to_string_lossy().into());
-    let (spec, device) = (&session.run.model.spec, session.run.device().name());
+    let (spec, device) = (&session.run.model.spec, session.run.model.placement.names());
     let mut lines = vec![
         format!("Model {} is {} {} blocks, {precision}, on {device}", name.text, spec.family, spec.n_layers),
         how,
@@ -137,7 +137,7 @@ pub fn info(console: &Console) -> Answer {
         let what = format!("{} {}L {}H d{}", spec.family, spec.n_layers, spec.n_heads, spec.d_model);
         let cursor = if run.live { format!("op {} of pass {}", run.cursor, run.pass) } else { "not started".into() };
         let precision = run.model.weights.precision().to_string();
-        (mark, session.name.clone(), what, Some(precision), Some(run.device().name().to_string()), Some(cursor))
+        (mark, session.name.clone(), what, Some(precision), Some(run.model.placement.names()), Some(cursor))
     };
     let peers = console.session.peers.iter().map(|(name, peer)| match peer {
         Peer::Model(session) => of(session, ""),
@@ -180,10 +180,10 @@ impl Console {
         }
     }
 
-    fn opened(&self, text: &str, device: &Device, precision: Precision) -> Result<Model> {
+    fn opened(&self, text: &str, devices: &Devices, precision: Precision) -> Result<Model> {
         // All models of a session share the memory for weights.
         let cache = self.session.run.model.weights.store().cache();
-        let mut model = model::open(&ModelSource::parse(text), device, precision, cache)?;
+        let mut model = model::open(&ModelSource::parse(text), devices, precision, cache)?;
         model.chat.place = self.session.run.model.chat.place.clone();
         Ok(model)
     }

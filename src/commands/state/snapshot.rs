@@ -124,8 +124,8 @@ impl Console {
         Arc::new(Snapshot {
             model: self.model_name.clone(),
             dimensions: format!("{}L {}H d{} {precision}", spec.n_layers, spec.n_heads, spec.d_model),
-            device: run.device().name().to_string(),
-            device_reason: run.device().reason().to_string(),
+            device: run.model.placement.names(),
+            device_reason: run.model.placement.description().join("\n"),
             branch: name,
             pass: run.pass as u32,
             live: run.live,

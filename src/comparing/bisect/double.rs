@@ -18,7 +18,7 @@ pub struct Double<'a> {
 impl<'a> Double<'a> {
     pub fn new(spec: &ModelSpec, weights: &'a Weights, input: &'a Input) -> Double<'a> {
         let device = Device::cpu();
-        let context = Context::new(spec, input, 0..input.length(), &device).in_double();
+        let context = Context::new(spec, input, 0..input.length(), &(&device).into()).in_double();
         Double { weights, context, input, device }
     }
 
@@ -59,7 +59,8 @@ impl<'a> Double<'a> {
         if self.input.rows.iter().flat_map(|row| &row.ids).any(|id| *id as usize >= live.spec.vocab) {
             return None;
         }
-        let context = Context::new(&live.spec, self.input, 0..self.input.length(), &self.device).in_double();
+        let context =
+            Context::new(&live.spec, self.input, 0..self.input.length(), self.context.placement()).in_double();
         // Heads may be divided differently there.
         let span = 0..self.input.length();
         let laid = |(at, value): (usize, Value)| {
@@ -107,7 +108,7 @@ mod tests {
             let ids = (0..9u32).map(|i| (i * 7 + 3) % model.spec.vocab as u32).collect();
             let input = Input::from_tokens(&model, vec![ids]).unwrap();
             let settings = Settings { record_budget: 1 << 30 };
-            let mut session = Session::new(model, input.clone(), device.clone(), &settings, Default::default());
+            let mut session = Session::new(model, input.clone(), &settings, Default::default());
             session.run.restart();
             while !session.run.at_end() {
                 session.run.advance().unwrap();

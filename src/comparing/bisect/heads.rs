@@ -3,7 +3,7 @@
 use super::{Known, Reason};
 use crate::model::spec::{ModelSpec, QkNormOver, RopeScaling};
 use crate::program::{Context, compile, execute, shape_of};
-use crate::tensor::{Axis, Device, Value};
+use crate::tensor::{Axis, Value};
 
 impl Known<'_> {
     /// Other numbers of heads of the same width together: the stretch is run as an architecture with that many would.
@@ -31,8 +31,7 @@ impl Known<'_> {
     fn is_of(&self, spec: &ModelSpec) -> bool {
         let program = compile(spec);
         let span = 0..self.input.length();
-        let device = self.stretch.ops().next().map_or_else(Device::cpu, |(op, _)| self.stretch.value(op).device());
-        let context = Context::new(spec, self.input, span.clone(), &device);
+        let context = Context::new(spec, self.input, span.clone(), self.context.placement());
         let again = self.stretch.again((self.weights, &context), &|_| true, &mut |_, op, inputs| {
             let other = &program.ops[program.op_of(&op.site)?];
             let laid = |(value, &input): (&Value, &usize)| {

@@ -17,7 +17,7 @@ impl Guesses<'_> {
     fn turned_by(&self, rope: usize, other: Rope) -> Context {
         let mut spec = self.known.spec.clone();
         spec.ropes[rope] = other;
-        Context::new(&spec, self.known.input, 0..self.known.input.length(), &self.device())
+        Context::new(&spec, self.known.input, 0..self.known.input.length(), self.known.context.placement())
     }
 
     /// Of a rotation: base, pairs, scaling, how many features, direction, positions, or none at all.

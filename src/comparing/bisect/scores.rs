@@ -13,7 +13,8 @@ impl Guesses<'_> {
     /// Of what reads positions: that they are off by a few.
     pub(super) fn of_positions(&self) -> Option<Reason> {
         let input = self.known.input;
-        let shifted = |by: i64| Context::shifted(self.known.spec, input, 0..input.length(), &self.device(), by);
+        let shifted =
+            |by: i64| Context::shifted(self.known.spec, input, 0..input.length(), self.known.context.placement(), by);
         SHIFTS.into_iter().find(|by| self.in_context(&shifted(*by))).map(Reason::PositionsMoved)
     }
 
@@ -88,7 +89,7 @@ impl Guesses<'_> {
         let mut spec = self.known.spec.clone();
         spec.attention.causal = false;
         spec.layers.iter_mut().for_each(|layer| layer.reach = None);
-        let open = Context::new(&spec, self.known.input, 0..self.known.input.length(), &self.device());
+        let open = Context::new(&spec, self.known.input, 0..self.known.input.length(), self.known.context.placement());
         let guess = self.run_in(self.op, &self.inputs, &open)?;
         let all = length as i64 - 1;
         let candidates = match (self.theirs(), self.ends_in_pattern()) {

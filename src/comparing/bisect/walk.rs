@@ -2,8 +2,9 @@
 
 use super::{FLOOR, Introduced, TheirValues};
 use crate::debugger::{Branch, Error, Mark, Result, Session};
+use crate::model::Placement;
 use crate::program::{Program, Visitor};
-use crate::tensor::{Device, Kind, Tolerance, Value, difference, relative_rms, step};
+use crate::tensor::{Kind, Tolerance, Value, difference, relative_rms, step};
 
 /// An op that may be a culprit, and what it gives.
 pub struct Suspect {
@@ -17,7 +18,7 @@ pub struct Suspect {
 /// What is known so far.
 pub struct Walk<'a> {
     program: &'a Program,
-    device: &'a Device,
+    placement: &'a Placement,
     /// Its edits are those in force.
     branch: &'a Branch,
     row: usize,
@@ -41,7 +42,7 @@ impl<'a> Walk<'a> {
         origins.resize(ops, Vec::new());
         Walk {
             program: &run.program,
-            device: run.device(),
+            placement: &run.model.placement,
             branch: run.branch(),
             row: session.focus.row,
             theirs,
@@ -96,7 +97,7 @@ impl Visitor for Walk<'_> {
             in_double: None,
         });
         let data = theirs.iter().map(|x| *x as f32).collect();
-        let value = Value::from_f32(data, own.shape(), self.device).with_axes(own.axes());
+        let value = Value::from_f32(data, own.shape(), op.device(self.placement)).with_axes(own.axes());
         self.given[number] = true;
         self.origins[number] = vec![number];
         if relative.is_nan() || relative > FLOOR {

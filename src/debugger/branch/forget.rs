@@ -5,10 +5,9 @@ use std::sync::Arc;
 use super::Branch;
 use crate::debugger::pass::Pass;
 use crate::debugger::{Edit, Mark, Target};
-use crate::model::Input;
 use crate::model::spec::ModelSpec;
+use crate::model::{Input, Placement};
 use crate::program::{Context, Program};
-use crate::tensor::Device;
 
 /// For each pass, for each op, whether its value depends on a change.
 /// Passes that are affected alike share the answer.
@@ -25,11 +24,11 @@ impl Branch {
 
     /// Forgets every value and keeps what was computed: each is computed again when it is needed. What the ops read
     /// besides values is made anew.
-    pub(in crate::debugger) fn forget_values(&mut self, spec: &ModelSpec, device: &Device) {
+    pub(in crate::debugger) fn forget_values(&mut self, spec: &ModelSpec, placement: &Placement) {
         let ops = self.passes[0].values.len();
         for number in 0..self.passes.len() {
             let span = self.span(number);
-            let context = Context::new(spec, &self.text.columns(span.end), span, device);
+            let context = Context::new(spec, &self.text.columns(span.end), span, placement);
             let before = &self.passes[number];
             let fresh = Pass { frontier: before.frontier, ..Pass::new(context, ops, before.chosen.clone()) };
             self.passes[number] = Arc::new(fresh);

@@ -34,7 +34,7 @@ impl Session {
         let probes = tape.probes;
         let given = read.iter().map(|&op| (op, taped[&op].clone())).collect();
         let number = number_of(self, expr, &given, self.focus.row)?;
-        let one = Value::from_f32(vec![1.0], &[1], self.run.device());
+        let one = Value::from_f32(vec![1.0], &[1], &number.device());
         let pulled = number.pull(&one).ok_or("nothing to follow back")?;
         for (op, probe) in &probes {
             if let Some(gradient) = pulled.at(probe) {

@@ -142,7 +142,7 @@ impl Session {
         }
         let number = number_of(self, expr, &given, self.focus.row)?;
         let value = number.untracked().read_scalar()?;
-        let one = Value::from_f32(vec![1.0], &[1], self.run.device());
+        let one = Value::from_f32(vec![1.0], &[1], &number.device());
         let pulled = number.pull(&one).ok_or("nothing to follow back")?;
         let values = given.iter().filter_map(|(&op, leaf)| Some((op, pulled.at(leaf)?))).collect();
         let reached = ops.iter().copied().max().unwrap_or(0);

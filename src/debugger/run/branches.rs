@@ -146,7 +146,7 @@ impl Run {
     pub fn with_prompts(&self, prompts: &[Input], with_values: bool) -> Result<Run, RunError> {
         let first = prompts.first().cloned().unwrap_or_else(|| self.branch().prompt());
         let (model, program, names) = (self.model.clone(), self.program.clone(), self.names.clone());
-        let mut run = Run::new(model, program, names, first, self.device.clone(), self.budget);
+        let mut run = Run::new(model, program, names, first, self.budget);
         run.branches.clear();
         let lasts = |edit: &&Edit| match edit.target {
             Target::Weight(_) => edit.from.pass == 0,

@@ -202,7 +202,7 @@ impl Run {
 
     /// What the ops of a pass over the whole of an input read besides values and weights.
     pub fn context_of(&self, prompt: &Input) -> Context {
-        Context::new(&self.model.spec, prompt, 0..prompt.length(), &self.device)
+        Context::new(&self.model.spec, prompt, 0..prompt.length(), &self.model.placement)
     }
 
     /// Edits of values must still find their place when the input changes.

@@ -7,7 +7,6 @@ use crate::debugger::pass::Pass;
 use crate::debugger::{Branch, Change, Chosen, Mark, Sampling, Target};
 use crate::model::Model;
 use crate::program::{Context, Program};
-use crate::tensor::Device;
 use crate::tensor::ops::Slice;
 
 impl Run {
@@ -19,8 +18,7 @@ impl Run {
     /// Sees to it that a pass exists, whose predecessor has been computed to its end.
     pub(super) fn open_pass(&mut self, pass: usize) -> Result<(), RunError> {
         if pass >= self.branch().passes() {
-            let next =
-                Next { model: &self.model, program: &self.program, sampling: &self.sampling, device: &self.device };
+            let next = Next { model: &self.model, program: &self.program, sampling: &self.sampling };
             next.open(&mut self.branches[self.current])?;
         }
         Ok(())
@@ -28,8 +26,7 @@ impl Run {
 
     /// Chooses a token for each row from the logits of the last pass of a branch, and begins a pass over it.
     pub(super) fn open_next(&self, branch: &mut Branch) -> Result<(), RunError> {
-        let (model, program, sampling, device) = (&self.model, &self.program, &self.sampling, &self.device);
-        Next { model, program, sampling, device }.open(branch)
+        Next { model: &self.model, program: &self.program, sampling: &self.sampling }.open(branch)
     }
 
     /// Opens a branch that ends with the current pass, so that other tokens can follow. Returns its name.
@@ -66,7 +63,6 @@ struct Next<'a> {
     model: &'a Model,
     program: &'a Program,
     sampling: &'a Sampling,
-    device: &'a Device,
 }
 
 impl Next<'_> {
@@ -91,7 +87,7 @@ impl Next<'_> {
         }
         let start = branch.span(last).end;
         branch.text.push_column(self.model, &tokens)?;
-        let context = Context::new(spec, &branch.text, start..branch.text.length(), self.device);
+        let context = Context::new(spec, &branch.text, start..branch.text.length(), &self.model.placement);
         if branch.settings.len() == last {
             branch.settings.push(sampling.clone());
         }

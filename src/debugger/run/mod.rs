@@ -93,7 +93,6 @@ pub struct Run {
     pub live: bool,
     first_prompt: Input,
     revision: u64,
-    device: Device,
     budget: u64,
     done: Vec<Step>,
     undone: Vec<Step>,
@@ -101,15 +100,8 @@ pub struct Run {
 
 impl Run {
     /// A run that has not started.
-    pub fn new(
-        model: Arc<Model>,
-        program: Arc<Program>,
-        names: Arc<Names>,
-        prompt: Input,
-        device: Device,
-        budget: u64,
-    ) -> Run {
-        let context = Context::new(&model.spec, &prompt, 0..prompt.length(), &device);
+    pub fn new(model: Arc<Model>, program: Arc<Program>, names: Arc<Names>, prompt: Input, budget: u64) -> Run {
+        let context = Context::new(&model.spec, &prompt, 0..prompt.length(), &model.placement);
         let branch = Branch::new("main", prompt.clone(), context, model.weights.clone(), program.ops.len());
         Run {
             model,
@@ -124,7 +116,6 @@ impl Run {
             live: false,
             first_prompt: prompt,
             revision: 0,
-            device,
             budget,
             done: Vec::new(),
             undone: Vec::new(),
@@ -152,8 +143,14 @@ impl Run {
         self.cursor == self.program.ops.len()
     }
 
+    /// The device of values that belong to no op: the first one.
     pub fn device(&self) -> &Device {
-        &self.device
+        self.model.placement.first()
+    }
+
+    /// The device that computes an op, and has its value.
+    pub fn device_of(&self, op: usize) -> &Device {
+        self.program.ops[op].device(&self.model.placement)
     }
 
     pub fn budget(&self) -> u64 {
@@ -178,7 +175,7 @@ impl Run {
     /// are sound is not known. The cursor stays; what is asked for is computed and read again, with the same bits.
     pub(in crate::debugger) fn forget_values(&mut self) {
         for branch in &mut self.branches {
-            branch.forget_values(&self.model.spec, &self.device);
+            branch.forget_values(&self.model.spec, &self.model.placement);
         }
         self.model.weights.store().cache().clear();
     }

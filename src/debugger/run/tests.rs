@@ -17,7 +17,7 @@ fn generated(tokens: u64) -> Session {
     let model = load(&source, &Device::cpu()).unwrap();
     let input = Input::from_tokens(&model, vec![vec![1, 2, 3]]).unwrap();
     let settings = Settings { record_budget: 1 << 30 };
-    let mut session = Session::new(model, input, Device::cpu(), &settings, Arc::new(AtomicBool::new(false)));
+    let mut session = Session::new(model, input, &settings, Arc::new(AtomicBool::new(false)));
     session.run.sampling.stop = false;
     session.start();
     session.travel(&Motion::Pass(tokens), Direction::Forward).unwrap();

@@ -223,6 +223,9 @@ fn checked(id: WeightId, left: Value, right: Value, scale: f64, model: &Model) -
     if left.shape()[1] != right.shape()[0] || wanted != found {
         return Err(AdapterFault::Product { id, found, wanted });
     }
+    // Their product is as large as the weight, and is made where that is.
+    let device = model.weights.device(id);
+    let (left, right) = (left.on(device)?, right.on(device)?);
     Ok((id, Delta::LowRank { left, right, scale }))
 }
 
@@ -254,7 +257,7 @@ fn matrix_of(view: &TensorView<'_>, model: &Model) -> Result<Value> {
     }
 }
 
-/// A tensor on the device of the model, as 32-bit floats.
+/// A tensor on the first device of the model, as 32-bit floats.
 fn value_of(view: &TensorView<'_>, model: &Model) -> Result<Value> {
     let stored = StoredType::of_safetensors(view.dtype());
     if !matches!(stored, StoredType::F32 | StoredType::F16 | StoredType::BF16) {
@@ -262,5 +265,5 @@ fn value_of(view: &TensorView<'_>, model: &Model) -> Result<Value> {
     }
     let mut data = vec![0.0; view.shape().iter().product()];
     decode(stored, view.data(), &mut data);
-    Ok(Value::from_f32(data, view.shape(), &model.device))
+    Ok(Value::from_f32(data, view.shape(), model.placement.first()))
 }

@@ -20,6 +20,12 @@ pub enum LoadError {
     // The device
     #[error(transparent)]
     Device(#[from] crate::tensor::TensorError),
+    #[error("--split {split} does not add up to the {blocks} blocks of the model")]
+    Split { split: String, blocks: usize },
+    #[error(
+        "{devices} devices are more than the {blocks} blocks of the model: name fewer, or say with --split who has none"
+    )]
+    TooManyDevices { devices: usize, blocks: usize },
     // Finding the checkpoint
     #[error(
         "no model at {path:?}: no such file or directory; give a directory with config.json and model.safetensors, a \

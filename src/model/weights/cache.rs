@@ -23,6 +23,8 @@ pub struct WeightCache(Arc<Shared>);
 
 struct Shared {
     budget: u64,
+    /// Whether the budget is for weights on every device, and not only for those in the memory of the CPU.
+    all: bool,
     inner: Mutex<Resident>,
     next: AtomicU64,
 }
@@ -33,18 +35,23 @@ impl fmt::Debug for Shared {
     }
 }
 
-/// A weight, or some rows of one, in one of the stores that share a cache.
+/// A weight, or some rows of one, on one of the devices of a store, in one of the stores that share a cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
     pub owner: u64,
     pub id: WeightId,
     pub piece: usize,
+    /// The number of the device.
+    pub device: usize,
 }
 
 #[derive(Default)]
 struct Resident {
     weights: HashMap<Key, Slot>,
+    /// Bytes of all of them.
     bytes: u64,
+    /// Bytes of those that the budget is for.
+    counted: u64,
     /// Uses so far.
     clock: u64,
     read: u64,
@@ -56,6 +63,8 @@ struct Resident {
 struct Slot {
     weight: Weight,
     bytes: u64,
+    /// Whether the budget is for it.
+    counted: bool,
     used: u64,
 }
 
@@ -75,9 +84,13 @@ pub struct Residency {
 }
 
 impl WeightCache {
-    /// A cache of at most `budget` bytes.
+    /// A cache of at most `budget` bytes on all devices together.
     pub fn new(budget: u64) -> WeightCache {
-        WeightCache(Arc::new(Shared { budget, inner: Mutex::default(), next: AtomicU64::new(0) }))
+        WeightCache::of(budget, true)
+    }
+
+    fn of(budget: u64, all: bool) -> WeightCache {
+        WeightCache(Arc::new(Shared { budget, all, inner: Mutex::default(), next: AtomicU64::new(0) }))
     }
 
     /// One that drops nothing.
@@ -85,10 +98,18 @@ impl WeightCache {
         WeightCache::new(u64::MAX)
     }
 
-    /// A cache for weights on a device, next to recordings of up to `recorded` bytes. Graphics devices do not say what
-    /// they have left.
-    pub fn for_device(device: &Device, recorded: u64) -> WeightCache {
-        if device.is_cpu() { WeightCache::new(memory_check::weight_budget(recorded)) } else { WeightCache::unlimited() }
+    /// A cache for weights on some devices, next to recordings of up to `recorded` bytes. Its budget is for weights in
+    /// the memory of the CPU: graphics devices do not say what they have left.
+    pub fn for_devices(devices: &[Device], recorded: u64) -> WeightCache {
+        match devices.iter().any(Device::is_cpu) {
+            true => WeightCache::of(memory_check::weight_budget(recorded), false),
+            false => WeightCache::unlimited(),
+        }
+    }
+
+    /// Whether the budget is for weights on a device.
+    pub fn counts(&self, device: &Device) -> bool {
+        self.0.all || device.is_cpu()
     }
 
     pub fn budget(&self) -> u64 {
@@ -119,10 +140,13 @@ impl WeightCache {
         self.inner().weights.contains_key(&key)
     }
 
-    /// Drops weights until `bytes` more fit, as far as that is possible.
-    pub fn make_room(&self, bytes: u64) {
+    /// Drops weights until `bytes` more on a device fit, as far as that is possible.
+    pub fn make_room(&self, bytes: u64, device: &Device) {
+        if !self.counts(device) {
+            return;
+        }
         let mut inner = self.inner();
-        while inner.bytes.saturating_add(bytes) > self.0.budget {
+        while inner.counted.saturating_add(bytes) > self.0.budget {
             let Some(key) = inner.next_to_drop(self.0.budget / NEWEST) else { return };
             inner.remove(key);
         }
@@ -130,20 +154,21 @@ impl WeightCache {
 
     /// Keeps a weight that was read, if it fits.
     pub fn put(&self, key: Key, weight: &Weight) {
-        let bytes = weight.bytes();
-        self.make_room(bytes);
+        let (bytes, device) = (weight.bytes(), weight.device());
+        let counted = self.counts(&device);
+        self.make_room(bytes, &device);
         let mut inner = self.inner();
         inner.read += bytes;
         if inner.seen.insert(key, bytes).is_some() {
             inner.read_again += bytes;
         }
-        if inner.bytes.saturating_add(bytes) <= self.0.budget {
+        if !counted || inner.counted.saturating_add(bytes) <= self.0.budget {
             inner.clock += 1;
-            let slot = Slot { weight: weight.clone(), bytes, used: inner.clock };
+            let slot = Slot { weight: weight.clone(), bytes, counted, used: inner.clock };
+            inner.remove(key);
             inner.bytes += bytes;
-            if let Some(before) = inner.weights.insert(key, slot) {
-                inner.bytes -= before.bytes;
-            }
+            inner.counted += if counted { bytes } else { 0 };
+            inner.weights.insert(key, slot);
         }
     }
 
@@ -151,7 +176,7 @@ impl WeightCache {
     pub fn clear(&self) {
         let mut inner = self.inner();
         inner.weights.clear();
-        inner.bytes = 0;
+        (inner.bytes, inner.counted) = (0, 0);
     }
 
     /// What is in memory, for all who share the cache; `held` is 0.
@@ -171,8 +196,8 @@ impl Resident {
     /// The weight to drop: one that two cycles have not asked for, else the newest that is older than the last
     /// `newest` bytes, else the oldest.
     fn next_to_drop(&self, newest: u64) -> Option<Key> {
-        let mut by_use: Vec<(u64, Key, u64)> =
-            self.weights.iter().map(|(key, slot)| (slot.used, *key, slot.bytes)).collect();
+        let counted = self.weights.iter().filter(|(_, slot)| slot.counted);
+        let mut by_use: Vec<(u64, Key, u64)> = counted.map(|(key, slot)| (slot.used, *key, slot.bytes)).collect();
         by_use.sort_unstable_by_key(|(used, ..)| *used);
         let &(oldest, oldest_key, _) = by_use.first()?;
         let cycle = self.seen.len() as u64;
@@ -190,6 +215,7 @@ impl Resident {
     fn remove(&mut self, key: Key) {
         if let Some(slot) = self.weights.remove(&key) {
             self.bytes -= slot.bytes;
+            self.counted -= if slot.counted { slot.bytes } else { 0 };
         }
     }
 }
@@ -206,8 +232,8 @@ impl Owner {
         &self.cache
     }
 
-    pub fn key(&self, id: WeightId, piece: usize) -> Key {
-        Key { owner: self.number, id, piece }
+    pub fn key(&self, id: WeightId, piece: usize, device: usize) -> Key {
+        Key { owner: self.number, id, piece, device }
     }
 }
 
@@ -234,9 +260,9 @@ mod tests {
     fn pass(owner: &Owner, blocks: std::ops::Range<usize>) -> usize {
         let mut read = 0;
         for block in blocks {
-            let key = owner.key(WeightId::block(block, Role::W_in), 0);
+            let key = owner.key(WeightId::block(block, Role::W_in), 0, 0);
             if owner.cache().get(key).is_none() {
-                owner.cache().make_room(400);
+                owner.cache().make_room(400, &Device::cpu());
                 owner.cache().put(key, &weight(100));
                 read += 1;
             }
@@ -270,7 +296,7 @@ mod tests {
         assert_eq!(cache.residency().resident, 800);
         drop(one);
         assert_eq!(cache.residency().resident, 400);
-        cache.put(other.key(WeightId::block(5, Role::W_in), 0), &weight(1000));
+        cache.put(other.key(WeightId::block(5, Role::W_in), 0, 0), &weight(1000));
         assert!(cache.residency().resident <= 1000);
         assert_eq!((cache.residency().read, cache.residency().read_again), (4800, 0));
     }

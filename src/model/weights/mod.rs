@@ -16,13 +16,14 @@ mod weight;
 use std::sync::Arc;
 
 use super::families::Layout;
+use super::placement::Placement;
 use super::role::{Role, RoleKind, WeightId};
 use crate::tensor::{Device, Precision, Summary, TensorError, Value};
 
 pub use cache::{Residency, WeightCache};
 pub use overlay::{Delta, Overlay};
 pub use source::{Holding, Source};
-pub use store::{Held, Piece, Store};
+pub use store::{Held, Holdings, Piece, Store};
 pub use weight::{LARGE, StoredMatrix, Weight};
 
 /// A tensor of the checkpoint's files and what became of it.
@@ -60,13 +61,16 @@ pub struct Weights {
     files: Arc<Vec<FileTensor>>,
     tied: bool,
     precision: Precision,
+    /// The number of the device that weights are asked for on; without it, each is on its own.
+    at: Option<usize>,
 }
 
 impl Weights {
     /// Weights in a store, with the file's own view. With `tied`, the unembedding is the token embedding.
     pub fn new(loaded: Store, files: Vec<FileTensor>, tied: bool) -> Self {
-        let precision = loaded.holding().precision;
-        Weights { loaded: Arc::new(loaded), overlay: Overlay::default(), files: Arc::new(files), tied, precision }
+        let precision = loaded.precision();
+        let (loaded, files) = (Arc::new(loaded), Arc::new(files));
+        Weights { loaded, overlay: Overlay::default(), files, tied, precision, at: None }
     }
 
     /// Weights that are given as values.
@@ -79,11 +83,33 @@ impl Weights {
         let held = |pieces: Vec<Value>| {
             let mut shape = pieces[0].shape().to_vec();
             shape[0] = pieces.iter().map(|piece| piece.shape()[0]).sum();
-            Held { shape, pieces: pieces.into_iter().map(Piece::Memory).collect() }
+            Held { shape, pieces: pieces.into_iter().map(Piece::Memory).collect(), on: vec![0] }
         };
         let weights = values.into_iter().map(|(id, pieces)| (id, held(pieces))).collect();
-        let holding = Holding { device: device.clone(), precision: Precision::F32 };
-        Weights::new(Store::new(Arc::default(), holding, weights, &WeightCache::unlimited()), files, tied)
+        let holdings = Holdings { placement: device.into(), precision: Precision::F32 };
+        Weights::new(Store::new(Arc::default(), holdings, weights, &WeightCache::unlimited()), files, tied)
+    }
+
+    /// The same weights for ops on a device: those that are on another one are read onto this one too. On a device that
+    /// the model is not on, each stays on its own.
+    pub fn at(&self, device: &Device) -> Weights {
+        let at = self.placement().devices().iter().position(|known| known == device);
+        Weights { at, ..self.clone() }
+    }
+
+    /// Which device the weights of each block are on.
+    pub fn placement(&self) -> &Placement {
+        self.loaded.placement()
+    }
+
+    /// The device of a weight.
+    pub fn device(&self, id: WeightId) -> &Device {
+        &self.placement().devices()[self.home(id)]
+    }
+
+    /// The number of the device of a weight.
+    fn home(&self, id: WeightId) -> usize {
+        self.placement().of_weight(id)
     }
 
     /// The weight that is in the files for one of the model: a tied unembedding is the token embedding.
@@ -120,10 +146,14 @@ impl Weights {
     /// If there is no such weight, it cannot be read, or the user interrupts.
     pub fn piece(&self, id: WeightId, piece: usize) -> Result<Weight, TensorError> {
         match self.overlay.get(id) {
-            Some(edited) => Ok(Weight::Dense(edited.piece(self, id, piece)?)),
+            Some(edited) => {
+                let value = edited.piece(&Weights { at: None, ..self.clone() }, id, piece)?;
+                let elsewhere = self.at.filter(|at| *at != self.home(id));
+                Ok(Weight::Dense(elsewhere.map_or(Ok(value.clone()), |at| value.on(&self.placement().devices()[at]))?))
+            }
             None => {
                 self.known(id)?;
-                self.loaded.piece(self.stored(id), piece)
+                self.loaded.piece(self.stored(id), piece, self.at.unwrap_or_else(|| self.home(id)))
             }
         }
     }
@@ -185,7 +215,7 @@ impl Weights {
     /// As [`piece`](Self::piece), and if a number is that of no row.
     pub fn rows(&self, id: WeightId, numbers: &[usize]) -> Result<Value, TensorError> {
         let shape = [numbers.len(), self.known(id)?.shape[1]];
-        let data = self.loaded.rows(self.stored(id), numbers)?;
+        let data = self.loaded.rows(self.stored(id), numbers, self.at.unwrap_or_else(|| self.home(id)))?;
         Ok(Value::from_f32(data, &shape, &Device::cpu()))
     }
 
@@ -223,13 +253,14 @@ impl Weights {
         Weights { precision, ..self.clone() }
     }
 
-    /// Edits a weight. A vocabulary matrix is split as the loaded one is.
+    /// Edits a weight, on the device that it is on. A vocabulary matrix is split as the loaded one is.
     ///
     /// # Errors
-    /// If there is no such weight, or the value has another shape.
+    /// If there is no such weight, the value has another shape, or the device cannot hold it.
     pub fn replace(&mut self, id: WeightId, value: Value) -> Result<(), TensorError> {
         let held = self.fitting(id, &value)?;
-        let precision = self.loaded.holding().precision;
+        let precision = self.loaded.precision();
+        let value = value.on(self.device(id))?;
         let value = match (held.pieces.len(), id.role.kind()) {
             (1, RoleKind::Linear) => value.held_in(precision).by_columns()?.held_in(precision),
             _ => value.held_in(precision),
@@ -276,14 +307,14 @@ impl Weights {
     /// Edits are not kept.
     pub fn with_vocabulary(&self, rows: usize) -> Weights {
         let mut files = (*self.files).clone();
-        let holding = self.loaded.holding();
+        let precision = self.loaded.precision();
         let mut changed = Vec::new();
         for role in [Role::W_E, Role::W_U] {
             let id = WeightId::global(role);
             let Some(held) = self.loaded.held(id) else { continue };
             let width = held.shape[1];
             let zeros = |more: usize| {
-                Value::from_f32(vec![0.0; more * width], &[more, width], &holding.device).held_in(holding.precision)
+                Value::from_f32(vec![0.0; more * width], &[more, width], self.device(id)).held_in(precision)
             };
             changed.push((id, held.with_rows(rows, zeros)));
             files.iter_mut().filter(|file| file.uses == [id]).for_each(|file| file.shape = vec![rows, width]);

@@ -43,7 +43,8 @@ impl Edited {
     /// A piece of the edited weight.
     pub(super) fn piece(&self, weights: &Weights, id: WeightId, piece: usize) -> Result<Value, TensorError> {
         let Some(owner) = &self.owner else { return Ok(self.base[piece].clone()) };
-        if let Some(found) = owner.cache().get(owner.key(id, piece)) {
+        let device = weights.home(id);
+        if let Some(found) = owner.cache().get(owner.key(id, piece, device)) {
             return Ok(found.value());
         }
         let mut value = match &*self.base {
@@ -55,7 +56,7 @@ impl Edited {
         for delta in self.deltas.iter() {
             value = delta.apply(&value)?;
         }
-        let precision = weights.loaded.holding().precision;
+        let precision = weights.loaded.precision();
         value = value.held_like(&base).held_in(precision);
         if id.role.kind() == RoleKind::Linear {
             value = value.by_columns()?.held_in(precision);
@@ -63,7 +64,7 @@ impl Edited {
         let held = weights.held(id).expect("an edited weight is there");
         let mut pieces = split(held, &value);
         for (number, value) in pieces.iter().enumerate() {
-            owner.cache().put(owner.key(id, number), &Weight::Dense(value.clone()));
+            owner.cache().put(owner.key(id, number, device), &Weight::Dense(value.clone()));
         }
         Ok(pieces.swap_remove(piece))
     }

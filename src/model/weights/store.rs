@@ -9,9 +9,10 @@ use super::source::{Holding, Source};
 use super::weight::Weight;
 use crate::model::checkpoint::{Checkpoint, StoredType, TensorReader};
 use crate::model::error::LoadError;
+use crate::model::placement::Placement;
 use crate::model::role::WeightId;
 use crate::model::text::bytes;
-use crate::tensor::{Precision, TensorError, Value, step};
+use crate::tensor::{Device, Precision, TensorError, Value, step};
 
 /// Bytes that the system is asked to read ahead.
 const AHEAD: u64 = 256 << 20;
@@ -20,14 +21,38 @@ const AHEAD: u64 = 256 << 20;
 /// the host, and that the device's is full does not show.
 const SENT: u64 = 1 << 30;
 
+/// How weights are held on all devices of a model.
+#[derive(Clone, Debug)]
+pub struct Holdings {
+    pub placement: Placement,
+    pub precision: Precision,
+}
+
+impl Holdings {
+    /// On one of the devices.
+    pub fn on(&self, device: usize) -> Holding {
+        Holding { device: self.placement.devices()[device].clone(), precision: self.precision }
+    }
+}
+
+/// A piece of a weight on one of the devices that use it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Use {
+    id: WeightId,
+    piece: usize,
+    device: usize,
+}
+
 /// Weights by their ids: where each is, and those that are in memory.
 #[derive(Debug)]
 pub struct Store {
     files: Arc<Checkpoint>,
-    holding: Holding,
+    holdings: Holdings,
+    /// The same by the number of the device.
+    by_device: Vec<Holding>,
     weights: HashMap<WeightId, Held>,
     /// Pieces in the order in which a model uses them.
-    order: Vec<(WeightId, usize)>,
+    order: Vec<Use>,
     owner: Owner,
     /// Bytes of all pieces as they are held.
     bytes: u64,
@@ -40,6 +65,8 @@ pub struct Store {
 pub struct Held {
     pub shape: Vec<usize>,
     pub pieces: Vec<Piece>,
+    /// The numbers of the devices whose ops use it: several where blocks share it, or embedding and unembedding do.
+    pub on: Vec<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -83,24 +110,29 @@ impl Held {
         }
         let mut shape = self.shape.clone();
         shape[0] = rows;
-        Held { shape, pieces }
+        Held { shape, pieces, on: self.on.clone() }
     }
 }
 
 impl Store {
     pub fn new(
         files: Arc<Checkpoint>,
-        holding: Holding,
+        holdings: Holdings,
         weights: HashMap<WeightId, Held>,
         cache: &WeightCache,
     ) -> Store {
         let mut ids: Vec<WeightId> = weights.keys().copied().collect();
         ids.sort_by_key(|id| (id.role.place(), *id));
-        let order =
-            ids.into_iter().flat_map(|id| (0..weights[&id].pieces.len()).map(move |piece| (id, piece))).collect();
+        let uses = |id: WeightId| {
+            let Held { pieces, on, .. } = &weights[&id];
+            let on_device = move |&device: &usize| (0..pieces.len()).map(move |piece| Use { id, piece, device });
+            on.iter().flat_map(on_device)
+        };
+        let order = ids.into_iter().flat_map(uses).collect();
         let owner = cache.owner();
-        let mut store = Store { files, holding, weights, order, owner, bytes: 0, beyond: Mutex::default() };
-        store.bytes = store.sizes().map(|(_, bytes)| bytes).sum();
+        let by_device = (0..holdings.placement.devices().len()).map(|device| holdings.on(device)).collect();
+        let mut store = Store { files, holdings, by_device, weights, order, owner, bytes: 0, beyond: Mutex::default() };
+        store.bytes = store.sizes().map(|(.., bytes)| bytes).sum();
         store
     }
 
@@ -108,15 +140,19 @@ impl Store {
     pub fn with(&self, changed: impl IntoIterator<Item = (WeightId, Held)>) -> Store {
         let mut weights = self.weights.clone();
         weights.extend(changed);
-        Store::new(self.files.clone(), self.holding.clone(), weights, self.owner.cache())
+        Store::new(self.files.clone(), self.holdings.clone(), weights, self.owner.cache())
     }
 
     pub fn cache(&self) -> &WeightCache {
         self.owner.cache()
     }
 
-    pub fn holding(&self) -> &Holding {
-        &self.holding
+    pub fn placement(&self) -> &Placement {
+        &self.holdings.placement
+    }
+
+    pub fn precision(&self) -> Precision {
+        self.holdings.precision
     }
 
     pub fn held(&self, id: WeightId) -> Option<&Held> {
@@ -125,30 +161,31 @@ impl Store {
 
     /// Every weight, in the order of the model.
     pub fn ids(&self) -> Vec<WeightId> {
-        let mut ids: Vec<WeightId> = self.order.iter().map(|(id, _)| *id).collect();
+        let mut ids: Vec<WeightId> = self.order.iter().map(|one| one.id).collect();
         ids.dedup();
         ids
     }
 
-    /// A piece of a weight, read if it is not in memory.
+    /// A piece of a weight on one of the devices, by its number; read if it is not in memory there.
     ///
     /// # Errors
     /// If it cannot be read, the checkpoint has changed, or the user interrupts.
     ///
     /// # Panics
-    /// If there is no such piece.
-    pub fn piece(&self, id: WeightId, piece: usize) -> Result<Weight, TensorError> {
+    /// If there is no such piece, or no such device.
+    pub fn piece(&self, id: WeightId, piece: usize, device: usize) -> Result<Weight, TensorError> {
+        let holding = &self.by_device[device];
         let source = match &self.weights[&id].pieces[piece] {
-            Piece::Memory(value) => return Ok(Weight::Dense(value.clone())),
+            Piece::Memory(value) => return Ok(Weight::Dense(value.on(&holding.device)?)),
             Piece::File(source) => source,
         };
-        let (key, cache) = (self.owner.key(id, piece), self.owner.cache());
+        let (key, cache) = (self.owner.key(id, piece, device), self.owner.cache());
         if let Some(weight) = cache.get(key) {
             return Ok(weight);
         }
-        self.read_ahead(id, piece);
-        cache.make_room(source.bytes(&self.files, &self.holding));
-        let read = source.read(&self.files, &self.holding).map_err(|error| unreadable(id, error))?;
+        self.read_ahead(Use { id, piece, device });
+        cache.make_room(source.bytes(&self.files, holding), &holding.device);
+        let read = source.read(&self.files, holding).map_err(|error| unreadable(id, error))?;
         if read.beyond {
             self.beyond.lock().unwrap_or_else(PoisonError::into_inner).insert(source.tensor.clone());
         }
@@ -157,28 +194,29 @@ impl Store {
     }
 
     /// Asks the system for what follows a piece in the order of use.
-    fn read_ahead(&self, id: WeightId, piece: usize) {
-        let Some(at) = self.order.iter().position(|known| *known == (id, piece)) else { return };
+    fn read_ahead(&self, now: Use) {
+        let Some(at) = self.order.iter().position(|known| *known == now) else { return };
         let mut bytes = 0;
-        for &(id, piece) in &self.order[at + 1..] {
+        for &Use { id, piece, device } in &self.order[at + 1..] {
             if let Piece::File(source) = &self.weights[&id].pieces[piece] {
-                bytes += source.bytes(&self.files, &self.holding);
+                bytes += source.bytes(&self.files, &self.by_device[device]);
                 if bytes > AHEAD {
                     return;
                 }
-                if !self.owner.cache().contains(self.owner.key(id, piece)) {
+                if !self.owner.cache().contains(self.owner.key(id, piece, device)) {
                     source.will_need(&self.files);
                 }
             }
         }
     }
 
-    /// Rows of a matrix by their numbers, `[n, width]` in row-major order; those of pieces that are not in memory are
-    /// read alone.
+    /// Rows of a matrix by their numbers, `[n, width]` in row-major order, as they are held on one of the devices; those
+    /// of pieces that are not in memory there are read alone.
     ///
     /// # Errors
     /// As [`piece`](Self::piece); and if a number is that of no row.
-    pub fn rows(&self, id: WeightId, numbers: &[usize]) -> Result<Vec<f32>, TensorError> {
+    pub fn rows(&self, id: WeightId, numbers: &[usize], device: usize) -> Result<Vec<f32>, TensorError> {
+        let holding = &self.by_device[device];
         let held = &self.weights[&id];
         let (rows, width) = (held.shape[0], held.shape[1]);
         if let Some(&beyond) = numbers.iter().find(|number| **number >= rows) {
@@ -194,15 +232,15 @@ impl Store {
             if local.is_empty() {
                 continue;
             }
-            let found = match (piece, self.owner.cache().get(self.owner.key(id, number))) {
+            let found = match (piece, self.owner.cache().get(self.owner.key(id, number, device))) {
                 (Piece::Memory(value), _) => picked(&Weight::Dense(value.clone()), &local)?,
                 (_, Some(weight)) => picked(&weight, &local)?,
                 (Piece::File(source), None) => {
                     let found = source.read_rows(&self.files, &local).map_err(|error| unreadable(id, error))?;
                     // As they would be in memory.
-                    match source.rounds(&self.files, &self.holding) {
-                        true => Value::from_f32(found, &[local.len(), width], &self.holding.device)
-                            .held_in(self.holding.precision)
+                    match source.rounds(&self.files, holding) {
+                        true => Value::from_f32(found, &[local.len(), width], &holding.device)
+                            .held_in(holding.precision)
                             .read_f32()?,
                         false => found,
                     }
@@ -234,27 +272,32 @@ impl Store {
     ///
     /// # Errors
     /// If one cannot be read, the memory of the device is full or it fails in another way, or the user interrupts.
-    pub fn fill(&self, which: impl Fn(&Source) -> bool) -> Result<(), LoadError> {
-        let sources: Vec<(WeightId, usize, &Source)> = self
+    pub fn fill(&self, which: impl Fn(&Source, &Holding) -> bool) -> Result<(), LoadError> {
+        let sources: Vec<(&Use, &Source)> = self
             .order
             .iter()
-            .filter_map(|&(id, piece)| match &self.weights[&id].pieces[piece] {
-                Piece::File(source) if which(source) => Some((id, piece, source)),
+            .filter_map(|one| match &self.weights[&one.id].pieces[one.piece] {
+                Piece::File(source) if which(source, &self.by_device[one.device]) => Some((one, source)),
                 _ => None,
             })
             .collect();
-        let size = |source: &Source| source.bytes(&self.files, &self.holding);
-        let (total, mut done) = (sources.iter().map(|(.., source)| size(source)).sum(), 0);
-        let mut sent = 0;
-        for (loaded, (id, piece, source)) in sources.iter().enumerate() {
+        let size = |one: &Use, source: &Source| source.bytes(&self.files, &self.by_device[one.device]);
+        let (total, mut done) = (sources.iter().map(|(one, source)| size(one, source)).sum(), 0);
+        let last = |device| sources.iter().rposition(|(one, _)| one.device == device);
+        let lasts: Vec<Option<usize>> = (0..self.by_device.len()).map(last).collect();
+        let mut sent = vec![0; self.by_device.len()];
+        for (loaded, (one, source)) in sources.iter().enumerate() {
             let cancelled = |_| LoadError::Cancelled { loaded, tensors: sources.len() };
             step(&format!("loading {}", source.tensor), done, total).map_err(cancelled)?;
-            sent += size(source);
-            let waits = sent >= SENT || loaded + 1 == sources.len();
-            let settled = |weight: Weight| if waits { weight.settle() } else { self.holding.device.fault() };
-            self.piece(*id, *piece).and_then(settled).map_err(|error| self.full(error, done, total))?;
-            sent = if waits { 0 } else { sent };
-            done += size(source);
+            let sent = &mut sent[one.device];
+            *sent += size(one, source);
+            let waits = *sent >= SENT || lasts[one.device] == Some(loaded);
+            let device = &self.by_device[one.device].device;
+            let settled = |weight: Weight| if waits { weight.settle() } else { device.fault() };
+            let piece = self.piece(one.id, one.piece, one.device);
+            piece.and_then(settled).map_err(|error| self.full(error, done, total))?;
+            *sent = if waits { 0 } else { *sent };
+            done += size(one, source);
         }
         // Nothing is left that could be interrupted.
         _ = step("loading", done, total);
@@ -264,7 +307,7 @@ impl Store {
     /// What it means for loading that a device failed, after `done` of `total` bytes.
     fn full(&self, error: TensorError, done: u64, total: u64) -> LoadError {
         let TensorError::DeviceFull { device } = error else { return error.into() };
-        let half = match self.holding.precision {
+        let half = match self.precision() {
             Precision::F32 => "give --dtype f16, which takes half of it, ",
             Precision::F16 => "",
         };
@@ -272,10 +315,10 @@ impl Store {
         LoadError::DeviceFull { path, device, loaded, total, half }
     }
 
-    /// What is in files, in the order of the model.
-    pub fn sources(&self) -> impl Iterator<Item = &Source> {
-        self.order.iter().filter_map(|(id, piece)| match &self.weights[id].pieces[*piece] {
-            Piece::File(source) => Some(source),
+    /// What is in files, in the order of the model, and how it is held on each device that uses it.
+    pub fn sources(&self) -> impl Iterator<Item = (&Source, &Holding)> {
+        self.order.iter().filter_map(|one| match &self.weights[&one.id].pieces[one.piece] {
+            Piece::File(source) => Some((source, &self.by_device[one.device])),
             Piece::Memory(_) => None,
         })
     }
@@ -285,14 +328,15 @@ impl Store {
         self.beyond.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
-    /// Bytes of each piece as it is held, with its weight.
-    pub fn sizes(&self) -> impl Iterator<Item = (WeightId, u64)> + '_ {
-        self.order.iter().map(|&(id, piece)| {
-            let bytes = match &self.weights[&id].pieces[piece] {
-                Piece::File(source) => source.bytes(&self.files, &self.holding),
+    /// Bytes of each piece as it is held, with its weight and its device.
+    pub fn sizes(&self) -> impl Iterator<Item = (WeightId, &Device, u64)> + '_ {
+        self.order.iter().map(|one| {
+            let holding = &self.by_device[one.device];
+            let bytes = match &self.weights[&one.id].pieces[one.piece] {
+                Piece::File(source) => source.bytes(&self.files, holding),
                 Piece::Memory(value) => value.bytes(),
             };
-            (id, bytes)
+            (one.id, &holding.device, bytes)
         })
     }
 

@@ -58,6 +58,14 @@ impl Weight {
         }
     }
 
+    /// The device that it is on.
+    pub fn device(&self) -> Device {
+        match self {
+            Weight::Dense(value) => value.device(),
+            Weight::Stored { .. } => Device::cpu(),
+        }
+    }
+
     /// The memory that it takes.
     pub fn bytes(&self) -> u64 {
         match self {

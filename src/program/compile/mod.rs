@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use super::{Kernel, Module, Op, Part, Program};
 use crate::model::required_weights::norm_roles;
-use crate::model::role::{Role, WeightId};
+use crate::model::role::{Role, RolePlace, WeightId};
 use crate::model::spec::{Gain, ModelSpec, Norm, NormKind, Positions, Projection};
 use crate::tensor::Axis::{self, Dim, Pos, Row};
 
@@ -59,8 +59,13 @@ impl Builder<'_> {
             part.is_some() || !site.starts_with("blocks."),
             "{site} is a site of a block, and not one of its parts"
         );
+        let place = match layer {
+            Some(_) => RolePlace::Block,
+            None if self.ops.iter().any(|op| op.layer.is_some()) => RolePlace::After,
+            None => RolePlace::Before,
+        };
         let inputs = inputs.to_vec();
-        self.ops.push(Op { site, module: 0, kernel, inputs, cached, weights, axes, heads, width, layer, part });
+        self.ops.push(Op { site, module: 0, kernel, inputs, cached, weights, axes, heads, width, layer, part, place });
         self.ops.len() - 1
     }
 

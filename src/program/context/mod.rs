@@ -1,29 +1,38 @@
 //! What the ops of one pass read besides values and weights.
 
 mod alibi;
+mod at;
 mod mask;
 mod rotation;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use burn::tensor::{FloatDType, Tensor};
 
 pub(super) use alibi::Bias;
+pub(super) use at::at_op;
 pub(super) use mask::Mask;
 pub(super) use rotation::Rotation;
 
 use crate::model::input::{Input, Row};
+use crate::model::placement::Placement;
+use crate::model::role::RolePlace;
 use crate::model::spec::{Count, Head, ModelSpec, Pool, Positions};
 use crate::tensor::{Device, Value};
 
 /// What the ops of one pass read besides values and weights: everything that follows from the input alone. Clone is a
-/// few reference-count bumps.
+/// few reference-count bumps. Its tensors are on the first device of a model, and those of other devices beside it.
 ///
 /// A pass computes some columns of its input, the *span*: the whole prompt at first, then one token after the other.
 /// Its queries are the columns of the span, its keys all columns up to the span's end.
 #[derive(Clone)]
 pub struct Context {
     span: Range<usize>,
+    /// Which op is on which device.
+    placement: Placement,
+    /// The same on each device, by its number; empty where there is only one.
+    by_device: Arc<[Context]>,
     /// Token ids, `[B, T]`.
     pub(super) tokens: Value,
     /// Token types, `[B, T]`.
@@ -58,13 +67,23 @@ pub(super) struct Pooled {
 
 impl Context {
     /// Uploads what a pass over the columns `span` of an input needs.
-    pub fn new(spec: &ModelSpec, input: &Input, span: Range<usize>, device: &Device) -> Context {
-        Context::shifted(spec, input, span, device, 0)
+    pub fn new(spec: &ModelSpec, input: &Input, span: Range<usize>, placement: &Placement) -> Context {
+        Context::shifted(spec, input, span, placement, 0)
     }
 
     /// The same where every position that the model sees is so many later. Positions before the first are the first;
     /// rows of a position table beyond its end are its last.
-    pub fn shifted(spec: &ModelSpec, input: &Input, span: Range<usize>, device: &Device, by: i64) -> Context {
+    pub fn shifted(spec: &ModelSpec, input: &Input, span: Range<usize>, placement: &Placement, by: i64) -> Context {
+        let on = |device: &Device| Context::on_device(spec, input, span.clone(), device, by);
+        if !placement.is_split() {
+            return on(placement.first());
+        }
+        let by_device: Arc<[Context]> = placement.devices().iter().map(on).collect();
+        let first = by_device[placement.number(RolePlace::Before, None)].clone();
+        Context { placement: placement.clone(), by_device, ..first }
+    }
+
+    fn on_device(spec: &ModelSpec, input: &Input, span: Range<usize>, device: &Device, by: i64) -> Context {
         let shape = [input.rows.len(), span.len()];
         let ints = |of: &dyn Fn(&Row) -> Vec<i64>| {
             let data = input.rows.iter().flat_map(of).collect();
@@ -140,12 +159,14 @@ impl Context {
             chosen: columns(&|row| last_token(row, pad)),
             last_real,
             span,
+            placement: device.into(),
+            by_device: Arc::new([]),
         }
     }
 
-    /// The same for values in 64 bits.
+    /// The same for values in 64 bits, on the first device alone.
     pub fn in_double(&self) -> Context {
-        let mut wide = self.clone();
+        let mut wide = Context { placement: self.device().into(), by_device: Arc::new([]), ..self.clone() };
         let double = |tensor: &Tensor<4>| tensor.clone().cast(FloatDType::F64);
         for rotation in &mut wide.rotations {
             (rotation.cos, rotation.sin) = (double(&rotation.cos), double(&rotation.sin));
@@ -161,7 +182,8 @@ impl Context {
 
     /// The same without linear biases on scores.
     pub fn without_bias(&self) -> Context {
-        Context { bias: None, ..self.clone() }
+        let by_device = self.by_device.iter().map(Context::without_bias).collect();
+        Context { bias: None, by_device, ..self.clone() }
     }
 
     /// Columns of the input that the pass computes.
@@ -173,8 +195,13 @@ impl Context {
         self.span.len()
     }
 
-    pub fn device(&self) -> Device {
-        self.tokens.device()
+    pub fn device(&self) -> &Device {
+        self.placement.first()
+    }
+
+    /// Which device each block is on.
+    pub fn placement(&self) -> &Placement {
+        &self.placement
     }
 
     pub fn rows(&self) -> usize {

@@ -91,7 +91,7 @@ impl Value {
     }
 
     /// Combines two values element by element, with numpy's broadcasting. Arithmetic between an int and a float is done
-    /// in floats; `/` and `**` always are.
+    /// in floats; `/` and `**` always are. The result is on the device of this value.
     ///
     /// # Errors
     /// If the shapes do not broadcast, or a logical operator meets numbers.
@@ -103,7 +103,7 @@ impl Value {
         self.may_make(op.symbol(), &shape, &axes)?;
         let count = shape.iter().product();
         let flat = |value: &Value| value.expand_to(&shape).reshaped(&[count]);
-        let (a, b) = (flat(self), flat(other));
+        let (a, b) = (flat(self), flat(&other.beside(self)?));
         let logical = matches!(op, BinaryOp::And | BinaryOp::Or);
         let compares = matches!(op, BinaryOp::Eq | BinaryOp::Ne);
         let out = if logical || (compares && a.kind() == Kind::Bool && b.kind() == Kind::Bool) {
@@ -133,7 +133,8 @@ impl Value {
         Ok(out.reshaped(&shape).with_axes(&axes))
     }
 
-    /// Elements of `a` where the condition holds, of `b` elsewhere; all three broadcast.
+    /// Elements of `a` where the condition holds, of `b` elsewhere; all three broadcast. The result is on the device of
+    /// `a`.
     ///
     /// # Errors
     /// If the condition is not boolean or the shapes do not broadcast.
@@ -153,7 +154,8 @@ impl Value {
         a.may_make("where", &shape, &axes)?;
         let count = shape.iter().product();
         let flat = |value: &Value| value.expand_to(&shape).reshaped(&[count]);
-        let (mask, a, b) = (flat(condition), flat(a).to_float(), flat(b).to_float());
+        let (mask, b) = (flat(&condition.beside(a)?), flat(&b.beside(a)?).to_float());
+        let a = flat(a).to_float();
         let out = b.tensor::<1>().mask_where(mask.bool_tensor::<1>(), a.tensor::<1>());
         Ok(Value::float(out).reshaped(&shape).with_axes(&axes))
     }

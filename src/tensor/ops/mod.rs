@@ -1,5 +1,5 @@
-//! What expressions do with values: every operation runs on the value's own device, checks kinds and shapes first, and
-//! keeps the names of axes where they still mean something.
+//! What expressions do with values: every operation runs on the value's own device, or that of the first of several,
+//! checks kinds and shapes first, and keeps the names of axes where they still mean something.
 
 mod elementwise;
 #[cfg(test)]

@@ -144,7 +144,9 @@ pub(in crate::tensor) fn elementwise(
     } else {
         block_rows(shape[shape.len() - 1])
     };
-    let (whole, of) = (shape.to_vec(), values.iter().map(|value| (*value).clone()).collect::<Vec<_>>());
+    let device = first.device();
+    let of = values.iter().map(|value| if value.is_in_pieces() { Ok((*value).clone()) } else { value.on(&device) });
+    let (whole, of) = (shape.to_vec(), of.collect::<Result<Vec<_>, _>>()?);
     let source = move |matrix: usize, rows: Range<usize>| {
         let rank = whole.len();
         let mut here: Vec<Range<usize>> =
@@ -163,6 +165,5 @@ pub(in crate::tensor) fn elementwise(
         let parts = of.iter().map(part).collect::<Result<Vec<_>, TensorError>>()?;
         Ok(function(&parts)?.expand_to(&[rows.len(), whole[rank - 1]]))
     };
-    let device = first.device();
     Ok(Value::in_pieces(shape, (kind, Precision::F32), &device, step, source).with_axes(axes))
 }

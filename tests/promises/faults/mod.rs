@@ -32,9 +32,9 @@ fn input(model: &Model) -> Input {
     }
 }
 
-fn ran(name: &str, model: Model, device: &Device) -> Bench {
+fn ran(name: &str, model: Model) -> Bench {
     let input = input(&model);
-    let mut bench = Bench::of(name, model, input, device, 1 << 30);
+    let mut bench = Bench::of(name, model, input, 1 << 30);
     bench.run("run");
     bench
 }
@@ -53,7 +53,7 @@ fn found_by(name: &str, mut other: Bench, folder: &Path, sites: &str, how: How) 
     }
     let options = how.options;
     let cpu = Device::cpu();
-    let mut sound = ran(name, model(name, &cpu), &cpu);
+    let mut sound = ran(name, model(name, &cpu));
     culprits(&sound.table(&format!("bisect {} -all {options}", file.display())))
 }
 
@@ -110,7 +110,7 @@ fn seeded_faults_are_named_with_their_op_and_their_reason() {
 /// The sites that the hooks of `llmdbg_dump` have values of, in a family.
 fn hooked(name: &str) -> Vec<String> {
     let cpu = Device::cpu();
-    let bench = ran(name, model(name, &cpu), &cpu);
+    let bench = ran(name, model(name, &cpu));
     let file = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/dumps"));
     let session = &bench.console.session;
     let dump = session.open_dump(&file.join(format!("{name}.safetensors")), &Default::default()).unwrap();
@@ -135,7 +135,7 @@ fn faults_are_named_behind_values_in_16_bits() {
     let folder = tempfile::tempdir().unwrap();
     let cpu = Device::cpu();
     for name in families() {
-        let other = ran(&name, model(&name, &cpu), &cpu);
+        let other = ran(&name, model(&name, &cpu));
         let how = How { options: "", rounded: true };
         assert_eq!(found_by(&name, other, folder.path(), "", how), [], "{name}, rounded");
     }
@@ -171,7 +171,7 @@ fn named_by(known: &dyn Fn(&str) -> Vec<String>, how: How, seeds: &[usize]) -> (
                 let mut faulty = model(name, &cpu);
                 make(&mut faulty, layer);
                 let known = known(name);
-                let other = ran(name, faulty, &cpu);
+                let other = ran(name, faulty);
                 // What is known first behind the op.
                 let program = other.console.session.run.program.clone();
                 let wanted = site.replace('*', &layer.to_string());
@@ -212,7 +212,7 @@ fn another_device_and_another_order_of_sums_are_no_faults() {
     let mut pairs = 0;
     for name in families() {
         // On another device.
-        let other = ran(&name, model(&name, &gpu), &gpu);
+        let other = ran(&name, model(&name, &gpu));
         assert_eq!(found(&name, other, folder.path()), [], "{name} on {}", gpu.name());
         // By transformers, whose sums have another order.
         let dump =
@@ -220,7 +220,7 @@ fn another_device_and_another_order_of_sums_are_no_faults() {
         let sound = model(&name, &cpu);
         let vocab = sound.spec.vocab as u32;
         let input = Input::from_tokens(&sound, vec![tokens_of_dump(vocab)]).unwrap();
-        let mut bench = Bench::of(&name, sound, input, &cpu, 1 << 30);
+        let mut bench = Bench::of(&name, sound, input, 1 << 30);
         bench.run("run");
         assert_eq!(culprits(&bench.table(&format!("bisect {} -all", dump.display()))), [], "{name} by transformers");
         pairs += 2;
@@ -242,7 +242,7 @@ fn dumps_of_every_family_agree_without_a_map() {
         let device = Device::cpu();
         let sound = model(&name, &device);
         let input = Input::from_tokens(&sound, vec![tokens_of_dump(sound.spec.vocab as u32)]).unwrap();
-        let mut bench = Bench::of(&name, sound, input, &device, 1 << 30);
+        let mut bench = Bench::of(&name, sound, input, 1 << 30);
         bench.run("run");
         let told = bench.text(&format!("load-dump {} as theirs", dump.display()));
         assert!(told.contains(&format!("written from {name}")), "{told}");
@@ -287,7 +287,7 @@ fn faults_inside_attention_are_named_too() {
     let file = folder.path().join("scores.safetensors");
     let cpu = Device::cpu();
     for name in ["llama", "mistral", "qwen3"] {
-        let mut b = ran(name, model(name, &cpu), &cpu);
+        let mut b = ran(name, model(name, &cpu));
         let spec = b.console.session.run.model.spec.clone();
         let (heads, kv, width) = (spec.n_heads, spec.n_kv_heads, spec.head_dim);
         let (q, k) = (b.numbers("L0.attn.rot_q"), b.numbers("L0.attn.rot_k"));

@@ -40,7 +40,7 @@ impl Live {
             let device = Device::cpu();
             let model = load(&bundled.source(), &device).unwrap();
             let input = Prompt::from_texts(&model, &[bundled.example_prompt], true).unwrap();
-            let session = Session::new(model, input, device, &Settings { record_budget: 1 << 30 }, flag);
+            let session = Session::new(model, input, &Settings { record_budget: 1 << 30 }, flag);
             Ok::<_, std::io::Error>(Box::new(Console::new(session, "tiny-gpt2")) as Box<dyn Interpreter>)
         };
         let engine = spawn(open, interrupt, Setup::default()).unwrap();

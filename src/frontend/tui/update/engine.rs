@@ -17,7 +17,7 @@ pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Ef
         }
         Event::Ready(snapshot) => {
             state.progress = None;
-            state.console.extend(Kind::Notice, [snapshot.device_reason.clone()]);
+            state.console.extend(Kind::Notice, snapshot.device_reason.lines());
             state.console.extend(Kind::Error, &snapshot.notices);
             moved(state, snapshot);
         }
