@@ -28,6 +28,9 @@
 //! [`Debugger`], [`Tensor`], [`Answer`] and [`Error`] are the library. The modules are public for the program's own tests and are not
 //! promised to anybody; `docs/architecture.md` describes them.
 
+// rustdoc looks through the types of wgpu, which are nested deeper than it does by default.
+#![recursion_limit = "256"]
+
 mod library;
 
 #[doc(hidden)]

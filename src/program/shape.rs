@@ -44,8 +44,9 @@ pub(super) fn check_room(op: &Op, inputs: &[Value], weights: &Weights, context: 
     }
     let (rows, span) = extent(op, inputs, context);
     let out = shape_of(op, rows, span.clone());
-    // Parts of an output are computed one after the other, but not where a gradient follows it.
-    if !(by_parts(op) && inputs.iter().all(|input| !input.is_tracked())) {
+    // Parts of an output are computed one after the other, but not where a gradient follows it, and not in 64 bits.
+    let whole = |input: &Value| input.is_tracked() || input.dtype_name() == "f64";
+    if !by_parts(op) || inputs.iter().any(whole) {
         device.check(&op.site, &out, &op.axes)?;
     }
     // The rows of a vocabulary are as many as the output is wide.

@@ -19,7 +19,7 @@ const AHEAD: u64 = 256 << 20;
 
 /// Bytes that are sent to a device before it is waited for. Until then the copies that are on their way take memory of
 /// the host, and that the device's is full does not show.
-const SENT: u64 = 1 << 30;
+const SENT: u64 = 256 << 20;
 
 /// How weights are held on all devices of a model.
 #[derive(Clone, Debug)]

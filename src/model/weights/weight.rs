@@ -88,6 +88,7 @@ pub struct StoredMatrix {
 
 /// Where the bytes of a matrix are.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one for each matrix")]
 enum Memory {
     Host(Vec<u8>),
     Device { words: DeviceWords, device: Device },

@@ -12,7 +12,7 @@ use crate::tensor::TensorError;
 const PART: usize = 1 << 14;
 
 /// Words that a cube writes: finite, NaN, inf, -inf and zero elements; the smallest and the largest finite one as
-/// [`ordered`] numbers; the bits of the largest finite magnitude, and the first place of it among all; and as floats the sum, the
+/// `ordered` numbers; the bits of the largest finite magnitude, and the first place of it among all; and as floats the sum, the
 /// sum of squares, and that of squared distances from the mean.
 pub const WORDS: usize = 12;
 
@@ -129,7 +129,7 @@ fn count_of_cube(own: u32, shared: &mut Shared<[u32]>) -> u32 {
     sum
 }
 
-/// The float of which [`ordered`] made a number.
+/// The float of which `ordered` made a number.
 pub fn of_ordered(word: u32) -> f32 {
     f32::from_bits(if word >= 0x8000_0000 { word ^ 0x8000_0000 } else { !word })
 }

@@ -5,6 +5,13 @@
 //! differs from card to card: the form of a sum depends on the shape alone. What a driver may do to NaN, infinities and
 //! negative zero is not relied upon where a result depends on them: those are told apart by their bits.
 
+#![allow(
+    clippy::unnecessary_cast,
+    clippy::manual_div_ceil,
+    clippy::too_many_arguments,
+    reason = "the language of kernels is a part of Rust, and a kernel takes no structures of memory"
+)]
+
 pub mod census;
 mod memory;
 pub mod stored;
@@ -19,7 +26,7 @@ pub const UNITS: u32 = 128;
 /// Sums of a cube that are added up last.
 const LAST: usize = 16;
 
-/// Elements of the shared memory of [`sum_of_cube`].
+/// Elements of the shared memory of `sum_of_cube`.
 pub const SHARED: usize = UNITS as usize + LAST;
 
 /// Cubes along the first axis of a launch: every device takes as many along each axis.
@@ -92,7 +99,7 @@ pub fn ordered(x: f32) -> u32 {
     if bits >= 0x8000_0000u32 { bits ^ 0xffff_ffffu32 } else { bits | 0x8000_0000u32 }
 }
 
-/// The float of which [`ordered`] made a number.
+/// The float of which `ordered` made a number.
 #[cube]
 pub fn unordered(x: u32) -> f32 {
     let bits = if x >= 0x8000_0000u32 { x ^ 0x8000_0000u32 } else { x ^ 0xffff_ffffu32 };

@@ -305,7 +305,7 @@ fn k_line<N: Size>(words: &[Vector<u32, N>], base: usize, sub: usize, q: u32) ->
     line(q, 0.0f32, half(scales) * float(sc), -(half(scales >> 16u32) * float(mn)))
 }
 
-/// Four floats from the `at`-th on, as [`four`] gives them.
+/// Four floats from the `at`-th on, as `four` gives them.
 #[cube]
 pub fn four_floats<N: Size>(x: &[Vector<f32, N>], at: usize, count: usize) -> Four {
     let size = N::value();

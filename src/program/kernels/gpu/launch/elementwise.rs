@@ -76,7 +76,7 @@ pub fn tangent(x: f32) -> f32 {
         let p = -0.005_704_988f32 * z + 0.020_639_088f32;
         let p = p * z - 0.053_739_715f32;
         let p = p * z + 0.133_314_42f32;
-        let p = p * z - 0.333_332_82f32;
+        let p = p * z - 0.333_332_8f32;
         result = p * z * x + x;
     } else if magnitude(x) <= 0x7f80_0000u32 {
         let t = f32::exp(-2.0f32 * size);

@@ -11,9 +11,9 @@ pub const OUTPUTS: usize = 4;
 
 /// Sums over the rows of `w`, by `lanes` units each.
 #[cube(launch)]
-pub fn few_kernel<X: Size, W: Size>(
-    x: &[Vector<f32, X>],
-    w: &[Vector<u32, W>],
+pub fn few_kernel<ByX: Size, ByW: Size>(
+    x: &[Vector<f32, ByX>],
+    w: &[Vector<u32, ByW>],
     out: &mut [f32],
     more: &[f32],
     keys: &[u32],
@@ -97,9 +97,9 @@ pub fn few_kernel<X: Size, W: Size>(
 
 /// Sums down the columns of `w`: four columns to a unit, of which `lanes` are next to each other.
 #[cube(launch)]
-pub fn few_by_terms_kernel<W: Size>(
+pub fn few_by_terms_kernel<ByW: Size>(
     x: &[f32],
-    w: &[Vector<u32, W>],
+    w: &[Vector<u32, ByW>],
     out: &mut [f32],
     more: &[f32],
     keys: &[u32],

@@ -21,9 +21,9 @@ const PITCH: usize = DEPTH + 1;
 const ACROSS: usize = TILE / 4 + 1;
 
 #[cube(launch)]
-pub fn tile_kernel<X: Size, W: Size>(
-    x: &[Vector<f32, X>],
-    w: &[Vector<u32, W>],
+pub fn tile_kernel<ByX: Size, ByW: Size>(
+    x: &[Vector<f32, ByX>],
+    w: &[Vector<u32, ByW>],
     out: &mut [f32],
     more: &[f32],
     keys: &[u32],
