@@ -136,7 +136,7 @@ fn under_every_limit_a_command_gives_the_same_or_is_refused_before_it_runs() {
             }
         }
     }
-    for line in ["print norm(concat(logits, logits))", COMMANDS[3], COMMANDS[4], "heads -repeated 20"] {
+    for line in ["print norm(concat(logits, logits))", COMMANDS[3], COMMANDS[4], "backward loss"] {
         assert!(refused.contains(line), "{line} is never refused: {refused:?}");
     }
 }
