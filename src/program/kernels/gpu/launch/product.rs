@@ -213,16 +213,17 @@ pub fn product(
     let vectors = aligned(w.start, w.strides, along) && w.data.len().is_multiple_of(form.vector());
     let by_w = if vectors { form.vector() } else { 1 };
     let few = if plan.terms { FEW_BY_TERMS } else { FEW };
-    let narrow = if plan.terms { outs <= 64 } else { width <= 256 };
+    let narrow = if plan.terms { outs <= 64 } else { width <= 1024 };
     let lanes = match (plan.terms, narrow) {
         (false, false) => few::UNITS,
         (false, true) | (true, false) => 32,
         (true, true) => 16,
     };
+    let of_unit = tile::rows_of_unit(rows);
     let each = match (rows <= few, plan.terms) {
         (true, false) => outs.div_ceil(few::UNITS / lanes * few::OUTPUTS),
         (true, true) => outs.div_ceil(lanes * 4),
-        (false, _) => rows.div_ceil(TILE) * outs.div_ceil(TILE),
+        (false, _) => rows.div_ceil(8 * of_unit) * outs.div_ceil(TILE),
     };
     let CubeCount::Static(across, down, _) = cubes(each) else { unreachable!("a count of cubes") };
     let count = CubeCount::Static(across, down, (batch.rows * batch.heads) as u32);
@@ -249,6 +250,7 @@ pub fn product(
             of_w,
             of_out,
             numbers,
+            of_unit,
             plan,
         );
     } else if plan.terms {
