@@ -7,6 +7,8 @@
 mod attention;
 mod launch;
 mod linear;
+#[cfg(test)]
+mod tests;
 
 use burn::tensor::Tensor;
 
