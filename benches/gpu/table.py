@@ -14,7 +14,7 @@ def lines(name):
 
 
 torch = {(line["model"], line["dtype"], line["tokens"]): line for line in lines("torch.jsonl")}
-columns = ["model", "tokens", "dtype", "load s", "first", "pass", "torch f32", "torch bf16", "ratio", "torch told", "conditions", "step", "back", "edit", "token", "RSS MB", "card MB"]
+columns = ["model", "tokens", "dtype", "load s", "first", "pass", "torch f32", "torch bf16", "ratio", "torch summary", "conditions", "step", "back", "edit", "token", "RSS MB", "card MB"]
 
 
 def shown(x):
@@ -33,5 +33,5 @@ widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
 for row in cells:
     print("  ".join(cell.rjust(width) for cell, width in zip(row, widths)))
 print("\nTimes in ms. pass: every value recorded, the smallest of ten after the first, which compiles pipelines. torch: eager, a hook on every module\n"
-      "that keeps its output, without TF32. told: the same with a summary of each output read back. conditions: a pass with one on each layer's\n"
+      "that keeps its output, without TF32. torch summary: the same with a summary of each output read back. conditions: a pass with one on each layer's\n"
       "pattern. step, back: medians. edit: ablating a head in the middle and what follows from it. token: one more token.")
