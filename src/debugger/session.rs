@@ -106,7 +106,7 @@ impl Session {
     /// Sees to what failed on a device since the last call: nothing that was computed by then is kept.
     ///
     /// # Errors
-    /// The first failure that nobody has been told of.
+    /// The first failure that has not been reported.
     pub fn see_to_faults(&mut self) -> std::result::Result<(), TensorError> {
         let faults = faults(&self.run);
         if std::mem::replace(&mut self.faults, faults) != faults {

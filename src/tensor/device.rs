@@ -208,7 +208,7 @@ impl Device {
         self.checked(self.burn.sync())
     }
 
-    /// The first failure on it that nobody has been told of, which is told now.
+    /// The first failure on it that has not been reported, which is reported now.
     ///
     /// # Errors
     /// [`TensorError::DeviceFull`], [`TensorError::DeviceLost`] or [`TensorError::DeviceFailed`].
@@ -250,7 +250,7 @@ impl Device {
             match &error {
                 report if is_lost(report) => {
                     self.note(Fault::Lost(reason_of(&report.to_string())));
-                    // Told already, perhaps; and told again as often as it is met.
+                    // It may have been reported before, and is reported again as often as it is met.
                     self.info.faults.take();
                     self.lives().err()
                 }

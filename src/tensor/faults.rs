@@ -102,8 +102,8 @@ impl Fault {
 
 /// The innermost cause in the report of a lost device, which goes on with a backtrace.
 pub(super) fn reason_of(report: &str) -> String {
-    let told: Vec<&str> = report.lines().map(str::trim).take_while(|line| !line.starts_with("Backtrace")).collect();
-    let mut causes = told.iter().zip(told.iter().skip(1)).filter(|(line, _)| line.starts_with("Caused by"));
+    let lines: Vec<&str> = report.lines().map(str::trim).take_while(|line| !line.starts_with("Backtrace")).collect();
+    let mut causes = lines.iter().zip(lines.iter().skip(1)).filter(|(line, _)| line.starts_with("Caused by"));
     let cause = causes.next_back().map_or_else(|| first_line(report), |(_, cause)| (*cause).to_owned());
     cause.trim_end_matches([':', ' ']).to_owned()
 }

@@ -37,7 +37,7 @@ impl Value {
     ///
     /// # Errors
     /// As [`on`](Value::on).
-    pub fn beside(&self, other: &Value) -> Result<Value, TensorError> {
+    pub fn on_device_of(&self, other: &Value) -> Result<Value, TensorError> {
         let same = Device::cpu_alone() || self.raw_device() == other.raw_device();
         if same { Ok(self.clone()) } else { self.on(&other.device()) }
     }
@@ -97,7 +97,7 @@ mod tests {
         for value in [floats.clone(), floats.transpose(), halves, ints, truths, Value::from_f32(vec![2.5], &[], &cpu)] {
             let there = value.on(&other).unwrap();
             assert_eq!((there.device().is_cpu(), there.dtype_name()), (false, value.dtype_name()));
-            let back = there.beside(&floats).unwrap();
+            let back = there.on_device_of(&floats).unwrap();
             for moved in [&there, &back] {
                 assert_eq!(bits(moved), bits(&value));
                 assert_eq!(

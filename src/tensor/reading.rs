@@ -83,7 +83,7 @@ impl Value {
     }
 
     /// What `read` reads of it, unless its device failed there or before: a failure is reported when the work is done,
-    /// and values that depend on it cannot all be told from sound ones.
+    /// and values that depend on it cannot all be distinguished from sound ones.
     pub(super) fn checked<T, E: Into<TensorReadError>>(
         &self,
         read: impl FnOnce() -> Result<T, E>,

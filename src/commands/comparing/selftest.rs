@@ -71,7 +71,7 @@ mod tests {
         let worst = Case { what: "(-2) ** 3".into(), found: f64::NAN, wanted: -8.0, off: f64::INFINITY };
         let probed = Probed { name: "powers of negative numbers", cases: 2, worst, allowed: 1e-5 };
         assert!(!probed.is_right());
-        let told = "card fails the test of powers of negative numbers: (-2) ** 3 gives NaN, and -8e0 is right";
-        assert_eq!(mistaken("card", &probed), told);
+        let message = "card fails the test of powers of negative numbers: (-2) ** 3 gives NaN, and -8e0 is right";
+        assert_eq!(mistaken("card", &probed), message);
     }
 }

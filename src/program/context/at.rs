@@ -21,8 +21,9 @@ impl AtOp<'_> {
         if matches!(self.inputs, Cow::Borrowed(_)) {
             return Ok(found);
         }
-        let back =
-            |(gradient, input): (Option<Value>, &Value)| gradient.map(|gradient| gradient.beside(input)).transpose();
+        let back = |(gradient, input): (Option<Value>, &Value)| {
+            gradient.map(|gradient| gradient.on_device_of(input)).transpose()
+        };
         found.into_iter().zip(inputs).map(back).collect()
     }
 }

@@ -22,7 +22,7 @@ use crate::model::spec::{Count, Head, ModelSpec, Pool, Positions};
 use crate::tensor::{Device, Value};
 
 /// What the ops of one pass read besides values and weights: everything that follows from the input alone. Clone is a
-/// few reference-count bumps. Its tensors are on the first device of a model, and those of other devices beside it.
+/// few reference-count bumps. Its tensors are on the first device of a model, and those of other devices are in contexts of theirs.
 ///
 /// A pass computes some columns of its input, the *span*: the whole prompt at first, then one token after the other.
 /// Its queries are the columns of the span, its keys all columns up to the span's end.

@@ -5,7 +5,7 @@
 
 use cubecl::prelude::*;
 
-use super::{DeviceF32, LAST, SHARED, UNITS, cubes, magnitude, max_of_cube, ordered, sum_of_cube};
+use super::{DeviceF32, SHARED, UNITS, cubes, magnitude, max_of_cube, ordered, sum_of_cube};
 use crate::tensor::TensorError;
 
 /// Elements that one cube looks at.
@@ -59,11 +59,11 @@ fn census_kernel(x: &[f32], out: &mut [u32], count: u32) {
             }
             at += UNITS as usize;
         }
-        let finite = count_of_cube(finite, &mut words);
-        let nan = count_of_cube(nan, &mut words);
-        let pos_inf = count_of_cube(pos_inf, &mut words);
-        let neg_inf = count_of_cube(neg_inf, &mut words);
-        let zeros = count_of_cube(zeros, &mut words);
+        let finite = sum_of_cube(finite, &mut words);
+        let nan = sum_of_cube(nan, &mut words);
+        let pos_inf = sum_of_cube(pos_inf, &mut words);
+        let neg_inf = sum_of_cube(neg_inf, &mut words);
+        let zeros = sum_of_cube(zeros, &mut words);
         let least = max_of_cube(least, &mut words) ^ 0xffff_ffffu32;
         let most = max_of_cube(most, &mut words);
         let largest = max_of_cube(largest, &mut words);
@@ -103,30 +103,6 @@ fn census_kernel(x: &[f32], out: &mut [u32], count: u32) {
             out[to + 11] = u32::reinterpret(spread);
         }
     }
-}
-
-/// The sum of whole numbers over the units of a cube.
-#[cube]
-fn count_of_cube(own: u32, shared: &mut Shared<[u32]>) -> u32 {
-    let unit = UNIT_POS as usize;
-    sync_cube();
-    shared[unit] = own;
-    sync_cube();
-    if unit < LAST {
-        let mut sum = shared[unit];
-        #[unroll]
-        for i in 1..8usize {
-            sum += shared[unit + i * LAST];
-        }
-        shared[UNITS as usize + unit] = sum;
-    }
-    sync_cube();
-    let mut sum = shared[UNITS as usize];
-    #[unroll]
-    for i in 1..16usize {
-        sum += shared[UNITS as usize + i];
-    }
-    sum
 }
 
 /// The float of which `ordered` made a number.

@@ -3,7 +3,7 @@
 //!
 //! Sums are trees of a fixed form through the memory that the units of a cube share, not through subgroups, whose width
 //! differs from card to card: the form of a sum depends on the shape alone. What a driver may do to NaN, infinities and
-//! negative zero is not relied upon where a result depends on them: those are told apart by their bits.
+//! negative zero is not relied upon where a result depends on them: those are distinguished by their bits.
 
 #![allow(
     clippy::unnecessary_cast,
@@ -45,7 +45,7 @@ pub fn units(count: usize) -> CubeCount {
 
 /// The sum of what each of the [`UNITS`] units of a cube has.
 #[cube]
-pub fn sum_of_cube(own: f32, shared: &mut Shared<[f32]>) -> f32 {
+pub fn sum_of_cube<N: Numeric>(own: N, shared: &mut Shared<[N]>) -> N {
     let unit = UNIT_POS as usize;
     // Whoever read an earlier sum has it now.
     sync_cube();

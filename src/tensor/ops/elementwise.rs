@@ -103,7 +103,7 @@ impl Value {
         self.may_make(op.symbol(), &shape, &axes)?;
         let count = shape.iter().product();
         let flat = |value: &Value| value.expand_to(&shape).reshaped(&[count]);
-        let (a, b) = (flat(self), flat(&other.beside(self)?));
+        let (a, b) = (flat(self), flat(&other.on_device_of(self)?));
         let logical = matches!(op, BinaryOp::And | BinaryOp::Or);
         let compares = matches!(op, BinaryOp::Eq | BinaryOp::Ne);
         let out = if logical || (compares && a.kind() == Kind::Bool && b.kind() == Kind::Bool) {
@@ -154,7 +154,7 @@ impl Value {
         a.may_make("where", &shape, &axes)?;
         let count = shape.iter().product();
         let flat = |value: &Value| value.expand_to(&shape).reshaped(&[count]);
-        let (mask, b) = (flat(&condition.beside(a)?), flat(&b.beside(a)?).to_float());
+        let (mask, b) = (flat(&condition.on_device_of(a)?), flat(&b.on_device_of(a)?).to_float());
         let a = flat(a).to_float();
         let out = b.tensor::<1>().mask_where(mask.bool_tensor::<1>(), a.tensor::<1>());
         Ok(Value::float(out).reshaped(&shape).with_axes(&axes))

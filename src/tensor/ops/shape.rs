@@ -160,7 +160,7 @@ impl Value {
         if self.is_in_pieces() && self.kind() == Kind::Float {
             return Ok(self.patched(parts, kept, patch));
         }
-        let patch = &patch.held()?.beside(self)?;
+        let patch = &patch.held()?.on_device_of(self)?;
         let ranges: Vec<_> = parts.into_iter().map(|(start, end, _)| start..end).collect();
         let full: Vec<usize> = ranges.iter().map(ExactSizeIterator::len).collect();
         let missing = MAX_RANK - ranges.len();
@@ -277,7 +277,7 @@ impl Value {
         let mut shape = first.shape().to_vec();
         shape[axis] = values.iter().map(|value| value.shape()[axis]).sum();
         first.may_make("concat", &shape, first.axes())?;
-        let values: Vec<Value> = values.iter().map(|value| value.beside(first)).collect::<Result<_, _>>()?;
+        let values: Vec<Value> = values.iter().map(|value| value.on_device_of(first)).collect::<Result<_, _>>()?;
         let kind = if values.iter().all(|value| value.kind() == first.kind()) { first.kind() } else { Kind::Float };
         let lines = values.iter().map(|value| value.along(axis));
         let out = match kind {
@@ -340,7 +340,7 @@ impl Value {
             return self.held()?.matmul(&other.held()?);
         }
         let outer: usize = a[..rank - 2].iter().product();
-        let other = &other.beside(self)?;
+        let other = &other.on_device_of(self)?;
         let flat = |value: &Value| {
             let (rows, columns) = (value.shape()[rank - 2], value.shape()[rank - 1]);
             let value = value.to_float();
