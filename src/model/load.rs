@@ -91,7 +91,8 @@ pub fn load_within(
 ) -> Result<Model, LoadError> {
     let start = Instant::now();
     let model_files = source.files()?;
-    let config = HfConfig::parse(&model_files.path_of("config.json"), &model_files.read_config()?)?;
+    let whole = HfConfig::parse(&model_files.path_of("config.json"), &model_files.read_config()?)?;
+    let config = families::text_part(whole)?;
     config.check_sizes()?;
     let family = families::find(&config)?;
     let checkpoint = model_files.open_checkpoint()?;

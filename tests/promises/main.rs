@@ -77,3 +77,4 @@ mod visible;
 mod walking;
 mod weights;
 mod words;
+mod wrappers;

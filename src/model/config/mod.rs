@@ -69,6 +69,34 @@ impl HfConfig {
         changed
     }
 
+    /// The same configuration under another `model_type`.
+    pub fn as_model_type(&self, model_type: &str) -> HfConfig {
+        let mut changed = self.clone();
+        changed.root.insert("model_type".to_owned(), model_type.into());
+        changed
+    }
+
+    /// The same configuration without some of its keys.
+    pub fn without(&self, keys: &[&str]) -> HfConfig {
+        let mut changed = self.clone();
+        changed.root.retain(|key, _| !keys.contains(&key.as_str()));
+        changed
+    }
+
+    /// The same configuration with the keys of a section instead of its own, but for those of the `whole`, of which the
+    /// section only has the say where there is no other.
+    pub fn with_section(&self, section: &str, whole: &[&str]) -> HfConfig {
+        let mut changed = self.clone();
+        let Some(Value::Object(inner)) = changed.root.remove(section) else { return changed };
+        for (key, value) in inner {
+            let kept = changed.root.get(&key).is_some_and(|outer| !outer.is_null());
+            if !(kept && (value.is_null() || whole.contains(&key.as_str()))) {
+                changed.root.insert(key, value);
+            }
+        }
+        changed
+    }
+
     /// The same configuration with numbers for keys that it leaves out.
     pub fn with_defaults(&self, defaults: &[(&str, usize)]) -> HfConfig {
         let mut changed = self.clone();

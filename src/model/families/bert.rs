@@ -1,4 +1,4 @@
-//! BERT: post-norm encoder with learned positions and token types.
+//! BERT: post-norm encoder with learned positions and token types. ERNIE is BERT under another name.
 
 use super::encoder::{self, EncoderHead, encoder, first, only_encoder, transform};
 use super::prelude::*;
@@ -17,16 +17,28 @@ static FILES: Files = Files {
     ..encoder::FILES
 };
 
-pub static FAMILY: Family = Family::new(&["bert"], &FILES, spec);
+const ERNIE: &str = "ernie";
+
+pub static FAMILY: Family = Family::new(&["bert", ERNIE], &FILES, spec);
 
 fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let config = from.config;
     only_encoder(config)?;
+    let ernie = config.model_type()? == ERNIE;
+    if ernie && config.flag(&["use_task_id"], false)? {
+        return Err(config.unsupported("use_task_id", true, "embeddings of tasks are not added"));
+    }
     let sizes = Sizes::read(config, &Rules { fourfold: false, max_positions: 512, ..Rules::GPT2 })?;
     let act = act(config, "hidden_act", Act::Gelu)?;
     let norm = Norm::layer_norm(eps(config, "layer_norm_eps", 1e-12)?);
     let pooled = first(Act::Tanh);
-    let heads = EncoderHead { class: "Bert", masked: transform(act, norm), bias: true, pooled, token: None };
+    let heads = EncoderHead {
+        class: if ernie { "Ernie" } else { "Bert" },
+        masked: transform(act, norm),
+        bias: true,
+        pooled,
+        token: None,
+    };
     let head = match config.architecture()? {
         Some(name) if name.ends_with("ForNextSentencePrediction") && from.sentence.is_none() => {
             let labels = ["next", "random"].map(str::to_owned).to_vec();
@@ -34,7 +46,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         }
         _ => heads.read(from, &FILES)?,
     };
-    let spec = encoder("bert", &sizes, norm, act, Count::Seen, head);
+    let spec = encoder(if ernie { ERNIE } else { "bert" }, &sizes, norm, act, Count::Seen, head);
     let token_types = config.opt_size(&["type_vocab_size"])?.unwrap_or(2);
     Ok(ModelSpec { embed: Embed { token_types, ..spec.embed }, ..spec })
 }

@@ -9,6 +9,7 @@ use std::collections::HashSet;
 
 use super::entry::{in_block, old_spelling, plain};
 use super::names::{Ignored, Layout, Source, TensorNames, Wanted};
+use super::wrappers::{FOR_IMAGES, IMAGES};
 use super::{Sources, leftovers};
 use crate::model::checkpoint::Checkpoint;
 use crate::model::error::LoadError;
@@ -185,7 +186,11 @@ impl Files {
         let below = name.strip_prefix(body);
         let begins =
             |beginning: &str| [Some(name), below].into_iter().flatten().any(|name| name.starts_with(beginning));
-        self.elsewhere.iter().find(|(beginning, _)| begins(beginning)).map(|(_, reason)| *reason)
+        let own = self.elsewhere.iter().find(|(beginning, _)| begins(beginning)).map(|(_, reason)| *reason);
+        // Of a model that reads images, what is not the text part; some have it below a module of the whole.
+        let whole = |name: &str| FOR_IMAGES.iter().any(|known| name.starts_with(known));
+        let images = [name, name.strip_prefix("model.").unwrap_or(name)].into_iter().any(whole);
+        own.or_else(|| images.then_some(IMAGES))
     }
 
     fn note(&self, names: &TensorNames, logits: Option<Logits>, from: &Sources) -> Option<String> {

@@ -1,4 +1,5 @@
 //! Gemma 2: Gemma with norms around attention and MLP, soft caps on scores and logits, a window in every other layer.
+//! VaultGemma leaves out the norms of what attention and MLP add.
 
 use super::prelude::*;
 use super::{gemma, llama, olmo2};
@@ -9,7 +10,9 @@ static FILES: Files = Files { block: BLOCK, ..llama::NAMES };
 pub const BLOCK: &[&[Entry]] = &[NORMS, olmo2::NORMS, llama::ATTENTION, llama::QK_NORMS, llama::MLP];
 const NORMS: &[Entry] = &[weight("input_layernorm", Ln1W), weight("pre_feedforward_layernorm", Ln2W)];
 
-pub static FAMILY: Family = Family::new(&["gemma2"], &FILES, spec);
+const VAULT: &str = "vaultgemma";
+
+pub static FAMILY: Family = Family::new(&["gemma2", VAULT], &FILES, spec);
 
 fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let config = from.config;
@@ -20,7 +23,12 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let sliding = sliding_layers(config, sizes.n_layers, |i| i.is_multiple_of(2))?;
     let reach = reach(config, &sliding, window)?;
     let scale = query_scale(config)?;
-    let heads = DecoderHead { tied: true, pad: Some(0), tasks: Task::NO_QUESTION, ..DecoderHead::of("Gemma2") };
+    let vault = config.model_type()? == VAULT;
+    let (family, class, tasks) = match vault {
+        true => (VAULT, "VaultGemma", Task::NO_CLASSES),
+        false => ("gemma2", "Gemma2", Task::NO_QUESTION),
+    };
+    let heads = DecoderHead { tied: true, pad: Some(0), tasks, ..DecoderHead::of(class) };
     let head = match heads.read(from, &FILES)? {
         Head::CausalLm(logits) => {
             let softcap = config.number_or(&["final_logit_softcapping"], Some(30.0))?;
@@ -33,12 +41,12 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let softcap = config.number_or(&["attn_logit_softcapping"], Some(50.0))?;
     let attention = attention_with_bias(config.flag(&["attention_bias"], false)?);
     Ok(ModelSpec {
-        placement: Placement::Sandwich,
+        placement: if vault { Placement::Pre } else { Placement::Sandwich },
         embed: gemma::embed(&sizes),
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
         attention: Attention { softcap, ..attention },
         mlp: Mlp { gated: true, act: act(config, "hidden_activation", Act::GeluTanh)?, bias: false },
         layers: sizes.layers(|i, layer| Layer { rope: Some(0), reach: reach[i], scale, ..layer }),
-        ..decoder("gemma2", &sizes, gemma::norm(config)?, head)
+        ..decoder(family, &sizes, gemma::norm(config)?, head)
     })
 }

@@ -4,18 +4,7 @@
 use super::prelude::*;
 use super::{gemma, gemma2, llama};
 
-static FILES: Files = Files {
-    elsewhere: &[
-        ("vision_tower.", IMAGES),
-        ("multi_modal_projector.", IMAGES),
-        ("model.vision_tower.", IMAGES),
-        ("model.multi_modal_projector.", IMAGES),
-    ],
-    block: gemma2::BLOCK,
-    ..llama::NAMES
-};
-
-const IMAGES: &str = "for images, which are not computed";
+static FILES: Files = Files { block: gemma2::BLOCK, ..llama::NAMES };
 
 const ROPES: ByLayerTypeRules =
     ByLayerTypeRules { full: ("rope_theta", 1e6), sliding: ("rope_local_base_freq", 1e4), scaling_of_both: false };

@@ -26,7 +26,7 @@ pub const NAMES: Files = Files {
     elsewhere: &[],
 };
 
-pub static FAMILY: Family = Family::new(&["gpt2"], &FILES, spec).with_names(names);
+pub static FAMILY: Family = Family::new(&["gpt2", "gpt-sw3"], &FILES, spec).with_names(names);
 
 fn names(spec: &ModelSpec, from: &Sources) -> Result<TensorNames, LoadError> {
     if !of_linear(spec, from) {

@@ -33,7 +33,7 @@ pub const EXPERTS: &[Entry] = &[
     Entry::Merged("mlp.experts"),
 ];
 
-pub static FAMILY: Family = Family::new(&["llama"], &FILES, spec);
+pub static FAMILY: Family = Family::new(&["llama", "code_llama"], &FILES, spec);
 
 fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let config = from.config;

@@ -29,6 +29,7 @@ mod gpt_neox;
 mod gptj;
 mod granite;
 mod helium;
+mod jais2;
 mod leftovers;
 mod llama;
 mod mistral;
@@ -37,6 +38,7 @@ mod modernbert;
 mod mpt;
 mod names;
 mod nemotron;
+mod nomic_bert;
 mod olmo;
 mod olmo2;
 mod olmo3;
@@ -53,10 +55,12 @@ mod qwen3_moe;
 mod read;
 mod roberta;
 mod rope;
+mod seed_oss;
 mod smollm3;
 mod stablelm;
 mod starcoder2;
 mod unsupported;
+mod wrappers;
 
 use super::checkpoint::Checkpoint;
 use super::config::HfConfig;
@@ -65,6 +69,7 @@ use super::spec::{ModelSpec, Sentence};
 
 pub use files::Files;
 pub use names::{Ignored, Layout, Part, Source, TensorNames, Wanted};
+pub use wrappers::text_part;
 
 #[derive(Clone, Copy)]
 pub struct Sources<'a> {
@@ -137,6 +142,7 @@ pub static FAMILIES: &[&Family] = &[
     &mixtral::FAMILY,
     &qwen2::FAMILY,
     &qwen2_moe::FAMILY,
+    &seed_oss::FAMILY,
     &qwen3::FAMILY,
     &qwen3_moe::FAMILY,
     &gemma::FAMILY,
@@ -158,6 +164,7 @@ pub static FAMILIES: &[&Family] = &[
     &nemotron::FAMILY,
     &helium::FAMILY,
     &arcee::FAMILY,
+    &jais2::FAMILY,
     &exaone4::FAMILY,
     &ernie4_5::FAMILY,
     &persimmon::FAMILY,
@@ -167,6 +174,7 @@ pub static FAMILIES: &[&Family] = &[
     &electra::FAMILY,
     &albert::FAMILY,
     &modernbert::FAMILY,
+    &nomic_bert::FAMILY,
 ];
 
 /// The family of a configuration.
@@ -181,9 +189,9 @@ pub fn find(config: &HfConfig) -> Result<&'static Family, LoadError> {
     })
 }
 
-/// Every `model_type` that is supported, in the order of the families.
+/// Every `model_type` that is supported: those of the families in their order, then those whose text part is one of them.
 pub fn model_types() -> impl Iterator<Item = &'static str> {
-    FAMILIES.iter().flat_map(|family| family.model_types()).copied()
+    FAMILIES.iter().flat_map(|family| family.model_types()).copied().chain(wrappers::model_types())
 }
 
 /// Why an architecture that is not supported is not: `model_type`, or what a GGUF file calls it.

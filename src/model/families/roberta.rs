@@ -1,4 +1,4 @@
-//! RoBERTa, XLM-RoBERTa and CamemBERT: BERT with positions that start after the id of the pad token, and other heads.
+//! RoBERTa, XLM-RoBERTa, CamemBERT and data2vec for text: BERT with positions that start after the id of the pad token, and other heads.
 
 use super::encoder::{self, EncoderHead, encoder, first, only_encoder, transform};
 use super::prelude::*;
@@ -19,7 +19,7 @@ static FILES: Files = Files {
     ..encoder::FILES
 };
 
-pub static FAMILY: Family = Family::new(&["roberta", "xlm-roberta", "camembert"], &FILES, spec);
+pub static FAMILY: Family = Family::new(&["roberta", "xlm-roberta", "camembert", "data2vec-text"], &FILES, spec);
 
 fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let config = from.config;
@@ -27,6 +27,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let (family, class) = match config.model_type()? {
         "xlm-roberta" => ("xlm-roberta", "XLMRoberta"),
         "camembert" => ("camembert", "Camembert"),
+        "data2vec-text" => ("data2vec-text", "Data2VecText"),
         _ => ("roberta", "Roberta"),
     };
     let sizes = Sizes::read(config, &Rules { fourfold: false, max_positions: 512, ..Rules::GPT2 })?;

@@ -159,7 +159,8 @@ impl Reader<'_> {
         let config = self.config;
         let kind = section.str(&["rope_type", "type"])?.unwrap_or("default");
         match kind {
-            "default" => Ok(RopeScaling::None),
+            // Three axes of positions, of which a text has one.
+            "default" | "mrope" => Ok(RopeScaling::None),
             "linear" => Ok(RopeScaling::Linear { factor: self.factor(section)? }),
             "dynamic" => {
                 if dim <= 2 {

@@ -77,7 +77,8 @@ impl<'a> Download<'a> {
         self.get_all(&small)?;
         let config = format!("{folder}config.json");
         if small.contains(&config) {
-            families::find(&HfConfig::parse(&format!("{config} of {}", self.name.repo), &self.read(&config)?)?)?;
+            let whole = HfConfig::parse(&format!("{config} of {}", self.name.repo), &self.read(&config)?)?;
+            families::find(&families::text_part(whole)?)?;
         }
         let modules = format!("{folder}{MODULES}");
         let mut rest =

@@ -113,8 +113,11 @@ const ARCHITECTURES: &[(&str, Describe)] = &[
     ("phi3", decoders::phi3),
     ("qwen2", decoders::qwen2),
     ("qwen2moe", moe::qwen2_moe),
+    ("qwen2vl", |facts| text_part(facts, decoders::qwen2)),
     ("qwen3", decoders::qwen3),
     ("qwen3moe", moe::qwen3_moe),
+    ("qwen3vl", |facts| text_part(facts, decoders::qwen3)),
+    ("qwen3vlmoe", |facts| text_part(facts, moe::qwen3_moe)),
     ("smollm3", llama::smollm3),
     ("stablelm", decoders::stablelm),
     ("starcoder", gpt::gpt_bigcode),
@@ -190,6 +193,14 @@ fn direction(facts: &Facts, description: Description) -> Result<Description, Loa
 }
 
 const ENCODERS: [&str; 2] = ["bert", "modern-bert"];
+
+/// The text part of a model that reads images, whose file has nothing else. Its positions have several axes, of which a text
+/// has one, and what it adds of images to the first blocks is nothing.
+fn text_part(facts: &Facts, describe: Describe) -> Result<Description, LoadError> {
+    facts.numbers(&facts.key("rope.dimension_sections"))?;
+    facts.size(&facts.key("n_deepstack_layers"))?;
+    describe(facts)
+}
 
 /// The keys that nearly all configurations share.
 fn body(facts: &Facts, model_type: &str, class: &str) -> Result<Description, LoadError> {
