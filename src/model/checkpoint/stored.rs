@@ -24,16 +24,32 @@ pub enum StoredType {
     Q5_K,
     Q6_K,
     Q8_K,
+    IQ4_NL,
+    IQ4_XS,
+    IQ3_XXS,
+    IQ3_S,
+    IQ2_XXS,
+    IQ2_XS,
+    IQ2_S,
+    IQ1_S,
+    IQ1_M,
+    TQ1_0,
+    TQ2_0,
+    MXFP4,
     /// A type that cannot be loaded, by its name.
     Other(&'static str),
 }
 
 /// Names of the types that can be loaded, for messages.
-pub const LOADABLE: &str = "f32, f16, bf16, f64, q8_0, q4_0, q4_1, q5_0, q5_1, q2_k, q3_k, q4_k, q5_k, q6_k and q8_k";
+pub const LOADABLE: &str = "f32, f16, bf16, f64, q8_0, q4_0, q4_1, q5_0, q5_1, q2_k, q3_k, q4_k, q5_k, q6_k, q8_k, iq4_nl, \
+                            iq4_xs, iq3_xxs, iq3_s, iq2_xxs, iq2_xs, iq2_s, iq1_s, iq1_m, tq1_0, tq2_0 and mxfp4";
 
-const ALL: [StoredType; 15] = {
+const ALL: [StoredType; 27] = {
     use StoredType::*;
-    [F64, F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, Q8_K]
+    [
+        F64, F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, Q8_K, IQ4_NL, IQ4_XS, IQ3_XXS,
+        IQ3_S, IQ2_XXS, IQ2_XS, IQ2_S, IQ1_S, IQ1_M, TQ1_0, TQ2_0, MXFP4,
+    ]
 };
 
 /// Types of safetensors and PyTorch that cannot be loaded.
@@ -84,6 +100,18 @@ impl StoredType {
             StoredType::Q5_K => ("q5_k", 256, 176),
             StoredType::Q6_K => ("q6_k", 256, 210),
             StoredType::Q8_K => ("q8_k", 256, 292),
+            StoredType::IQ4_NL => ("iq4_nl", 32, 18),
+            StoredType::IQ4_XS => ("iq4_xs", 256, 136),
+            StoredType::IQ3_XXS => ("iq3_xxs", 256, 98),
+            StoredType::IQ3_S => ("iq3_s", 256, 110),
+            StoredType::IQ2_XXS => ("iq2_xxs", 256, 66),
+            StoredType::IQ2_XS => ("iq2_xs", 256, 74),
+            StoredType::IQ2_S => ("iq2_s", 256, 82),
+            StoredType::IQ1_S => ("iq1_s", 256, 50),
+            StoredType::IQ1_M => ("iq1_m", 256, 56),
+            StoredType::TQ1_0 => ("tq1_0", 256, 54),
+            StoredType::TQ2_0 => ("tq2_0", 256, 66),
+            StoredType::MXFP4 => ("mxfp4", 32, 17),
             StoredType::Other(name) => (name, 0, 0),
         }
     }
@@ -117,7 +145,8 @@ mod tests {
     fn the_message_names_every_type_that_can_be_loaded() {
         for kind in ALL {
             assert!(LOADABLE.split([',', ' ']).any(|word| word == kind.name()), "{kind:?}");
-            assert_eq!(kind.quantised(), kind.name().starts_with('q'));
+            let is_float = ["f64", "f32", "f16", "bf16"].contains(&kind.name());
+            assert_eq!(kind.quantised(), !is_float);
         }
         assert!(StoredType::of_safetensors(Dtype::I8).block().is_none());
         assert_eq!(StoredType::of_safetensors(Dtype::BF16), StoredType::BF16);

@@ -3,7 +3,9 @@
 //! The arithmetic of quantised blocks is that of ggml, each product and sum rounded to 32 bits in its order, so that
 //! the numbers are those of every other program that reads the file.
 
+mod codebooks;
 mod floats;
+mod i_quants;
 mod k_quants;
 mod legacy;
 mod step;
@@ -58,6 +60,18 @@ fn decode_one_by_one(kind: StoredType, bytes: &[u8], out: &mut [f32]) {
         StoredType::Q5_K => blocks(bytes, out, k_quants::q5_k),
         StoredType::Q6_K => blocks(bytes, out, k_quants::q6_k),
         StoredType::Q8_K => blocks(bytes, out, k_quants::q8_k),
+        StoredType::IQ4_NL => blocks(bytes, out, i_quants::iq4_nl),
+        StoredType::IQ4_XS => blocks(bytes, out, i_quants::iq4_xs),
+        StoredType::IQ3_XXS => blocks(bytes, out, i_quants::iq3_xxs),
+        StoredType::IQ3_S => blocks(bytes, out, i_quants::iq3_s),
+        StoredType::IQ2_XXS => blocks(bytes, out, i_quants::iq2_xxs),
+        StoredType::IQ2_XS => blocks(bytes, out, i_quants::iq2_xs),
+        StoredType::IQ2_S => blocks(bytes, out, i_quants::iq2_s),
+        StoredType::IQ1_S => blocks(bytes, out, i_quants::iq1_s),
+        StoredType::IQ1_M => blocks(bytes, out, i_quants::iq1_m),
+        StoredType::TQ1_0 => blocks(bytes, out, i_quants::tq1_0),
+        StoredType::TQ2_0 => blocks(bytes, out, i_quants::tq2_0),
+        StoredType::MXFP4 => blocks(bytes, out, i_quants::mxfp4),
         StoredType::Other(name) => panic!("{name} cannot be decoded"),
     }
 }

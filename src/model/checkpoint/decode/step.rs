@@ -2,8 +2,9 @@
 
 use half::{bf16, f16};
 
-use super::half;
+use super::i_quants::{iq4_xs_scale, mxfp4_scale};
 use super::k_quants::{q3_scale, scale_and_minimum};
+use super::{LARGEST_BLOCK, decode, half};
 use crate::model::checkpoint::stored::StoredType;
 
 /// Distance between neighbouring values at element `at` of one stored block. For floats that is the distance to the
@@ -22,8 +23,30 @@ pub fn step(kind: StoredType, block: &[u8], at: usize) -> Option<f32> {
         }
         StoredType::Q6_K => (half(block, 208) * f32::from(block[192 + at / 16] as i8)).abs(),
         StoredType::Q8_K => f32::from_le_bytes([block[0], block[1], block[2], block[3]]).abs(),
+        // Lists and codebooks have gaps of several sizes; these are the largest.
+        StoredType::IQ4_NL => 24.0 * half(block, 0).abs(),
+        StoredType::IQ4_XS => 24.0 * (half(block, 0) * iq4_xs_scale(block, at / 32)).abs(),
+        StoredType::MXFP4 => 4.0 * mxfp4_scale(block[0]),
+        StoredType::TQ1_0 => half(block, 52).abs(),
+        StoredType::TQ2_0 => half(block, 64).abs(),
+        StoredType::IQ3_XXS
+        | StoredType::IQ3_S
+        | StoredType::IQ2_XXS
+        | StoredType::IQ2_XS
+        | StoredType::IQ2_S
+        | StoredType::IQ1_S
+        | StoredType::IQ1_M => return largest_of_group(kind, block, at),
         StoredType::F32 | StoredType::F64 | StoredType::Other(_) => return None,
     })
+}
+
+/// Entries of codebooks are chosen for four or eight elements at once, so that any element may be off by as much as the
+/// largest of its group of 16 is from zero.
+fn largest_of_group(kind: StoredType, block: &[u8], at: usize) -> Option<f32> {
+    let mut out = [0.0; LARGEST_BLOCK];
+    decode(kind, block, &mut out);
+    let group = at / 16 * 16;
+    out.get(group..group + 16).map(|group| group.iter().fold(0.0, |most: f32, x| most.max(x.abs())))
 }
 
 fn of_float(block: &[u8], value: impl Fn(u16) -> f32) -> f32 {

@@ -41,7 +41,9 @@ fn every_block_is_decoded_as_the_gguf_package_does_bit_for_bit() {
     let bytes = std::fs::read(path).unwrap();
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     use StoredType::*;
-    for kind in [F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, Q8_K] {
+    const OTHERS: [StoredType; 12] =
+        [IQ4_NL, IQ4_XS, IQ3_XXS, IQ3_S, IQ2_XXS, IQ2_XS, IQ2_S, IQ1_S, IQ1_M, TQ1_0, TQ2_0, MXFP4];
+    for kind in KINDS.into_iter().chain(OTHERS) {
         let blocks = file.tensor(&format!("{}.blocks", kind.name())).unwrap();
         let values = file.tensor(&format!("{}.values", kind.name())).unwrap();
         let expected: Vec<u32> =

@@ -17,7 +17,7 @@ pub fn ggml_type(id: u32) -> Option<GgmlType> {
     stored.block().map(|(elements, bytes)| GgmlType { stored, elements, bytes })
 }
 
-const LOADABLE: [(u32, StoredType); 15] = {
+const LOADABLE: [(u32, StoredType); 27] = {
     use StoredType::*;
     [
         (0, F32),
@@ -33,30 +33,30 @@ const LOADABLE: [(u32, StoredType); 15] = {
         (13, Q5_K),
         (14, Q6_K),
         (15, Q8_K),
+        (16, IQ2_XXS),
+        (17, IQ2_XS),
+        (18, IQ3_XXS),
+        (19, IQ1_S),
+        (20, IQ4_NL),
+        (21, IQ3_S),
+        (22, IQ2_S),
+        (23, IQ4_XS),
         (28, F64),
+        (29, IQ1_M),
         (30, BF16),
+        (34, TQ1_0),
+        (35, TQ2_0),
+        (39, MXFP4),
     ]
 };
 
 fn unloadable(id: u32) -> Option<GgmlType> {
     let (name, elements, bytes) = match id {
         9 => ("q8_1", 32, 36),
-        16 => ("iq2_xxs", 256, 66),
-        17 => ("iq2_xs", 256, 74),
-        18 => ("iq3_xxs", 256, 98),
-        19 => ("iq1_s", 256, 50),
-        20 => ("iq4_nl", 32, 18),
-        21 => ("iq3_s", 256, 110),
-        22 => ("iq2_s", 256, 82),
-        23 => ("iq4_xs", 256, 136),
         24 => ("i8", 1, 1),
         25 => ("i16", 1, 2),
         26 => ("i32", 1, 4),
         27 => ("i64", 1, 8),
-        29 => ("iq1_m", 256, 56),
-        34 => ("tq1_0", 256, 54),
-        35 => ("tq2_0", 256, 66),
-        39 => ("mxfp4", 32, 17),
         40 => ("nvfp4", 64, 36),
         41 => ("q1_0", 128, 18),
         _ => return None,

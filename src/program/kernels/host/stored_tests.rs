@@ -3,7 +3,7 @@ use std::mem::MaybeUninit;
 use super::*;
 
 /// Types, and a width of rows of which most are no multiple of the vectors.
-const WIDTHS: [(StoredType, &[usize]); 13] = {
+const WIDTHS: [(StoredType, &[usize]); 17] = {
     use StoredType::*;
     const FLOATS: &[usize] = &[1, 37, 300, 1024];
     const SMALL: &[usize] = &[32, 96, 320];
@@ -22,6 +22,10 @@ const WIDTHS: [(StoredType, &[usize]); 13] = {
         (Q5_K, LARGE),
         (Q6_K, LARGE),
         (Q8_K, LARGE),
+        (IQ4_NL, SMALL),
+        (IQ4_XS, LARGE),
+        (IQ3_S, LARGE),
+        (IQ2_XS, LARGE),
     ]
 };
 
@@ -41,6 +45,7 @@ fn blocks(kind: StoredType, rows: usize, width: usize, stride: usize) -> Vec<u8>
     // The upper bytes of the halves and floats of a block.
     let upper: &[usize] = match kind {
         StoredType::F16 | StoredType::BF16 | StoredType::Q4_0 | StoredType::Q5_0 | StoredType::Q8_0 => &[1],
+        StoredType::IQ4_NL | StoredType::IQ4_XS | StoredType::IQ3_S | StoredType::IQ2_XS => &[1],
         StoredType::Q2_K => &[81, 83],
         StoredType::Q3_K => &[109],
         StoredType::Q6_K => &[209],

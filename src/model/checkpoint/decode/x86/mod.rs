@@ -68,7 +68,8 @@ macro_rules! run_with {
                     StoredType::Q5_K => job.run::<k_quants::Q5_K, _, _, _>(simd),
                     StoredType::Q6_K => job.run::<k_quants::Q6_K, _, _, _>(simd),
                     StoredType::Q8_K => job.run::<k_quants::Q8_K, _, _, _>(simd),
-                    StoredType::F32 | StoredType::F64 | StoredType::Other(_) => return Some(job),
+                    // The others are decoded one by one.
+                    _ => return Some(job),
                 }
                 None
             }
