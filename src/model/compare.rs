@@ -110,12 +110,13 @@ impl<'a> Side<'a> {
     }
 
     fn step_at(&self, at: usize) -> Result<Option<f32>, LoadError> {
+        let place = at;
         let (Some((elements, bytes)), Some(at)) = (self.entry.dtype.block(), self.tensor.stored_index(at)) else {
             return Ok(None);
         };
         let mut block = vec![0; bytes];
         self.tensor.stored().read(at / elements * bytes, &mut block)?;
-        Ok(step(self.entry.dtype, &block, at % elements))
+        Ok(step(self.entry.dtype, &block, at % elements).map(|step| step * self.tensor.scale(place).abs()))
     }
 
     /// The largest step of all its blocks. Scales change every 16 elements at most.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::chat::Templates;
-use super::checkpoint::{Checkpoint, StoredType};
+use super::checkpoint::{Checkpoint, StoredType, TensorEntry};
 use super::config::HfConfig;
 use super::error::LoadError;
 use super::families::{self, Layout, Sources};
@@ -96,6 +96,7 @@ pub fn load_within(
     config.check_sizes()?;
     let family = families::find(&config)?;
     let checkpoint = model_files.open_checkpoint()?;
+    check_scales(&config, &checkpoint)?;
     let (tokenizer, no_tokenizer) = match Tokenizer::of_checkpoint(&model_files, &config)? {
         Ok(tokenizer) => (Some(tokenizer), String::new()),
         Err(why) => (None, why.to_string()),
@@ -165,6 +166,19 @@ pub fn load_within(
         report,
         files,
     })
+}
+
+/// Eight-bit floats of a configuration that says they have scales must have them.
+fn check_scales(config: &HfConfig, checkpoint: &Checkpoint) -> Result<(), LoadError> {
+    const KEY: &str = "quantization_config";
+    let eight_bits = |kind: StoredType| matches!(kind, StoredType::F8_E4M3 | StoredType::F8_E5M2);
+    let bare = |entry: &&TensorEntry| eight_bits(entry.dtype) && !entry.has_scales();
+    match (config.find(&[KEY]), checkpoint.entries().into_iter().find(bare)) {
+        (Some((key, _)), Some(entry)) => {
+            Err(config.unsupported(key, "...", format!("{} has eight bits and no scales in the files", entry.name)))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The numbers of the devices whose ops use a weight, its own first.

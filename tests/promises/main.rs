@@ -21,6 +21,7 @@ mod diagnosis;
 mod diff;
 mod documents;
 mod edits;
+mod eight_bits;
 mod expressions;
 mod failing_devices;
 mod faults;

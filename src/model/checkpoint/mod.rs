@@ -15,6 +15,7 @@ mod pickle;
 mod pytorch;
 mod read;
 mod safetensors;
+mod scaled;
 mod sharded;
 mod stored;
 mod tensor_file;
@@ -46,7 +47,8 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// A table over files; `path` is for messages, `aside` are tensors that are not weights, with what they are.
-    fn new(path: String, files: Vec<TensorFile>, aside: Vec<(TensorEntry, String)>) -> Result<Self, LoadError> {
+    fn new(path: String, mut files: Vec<TensorFile>, mut aside: Vec<(TensorEntry, String)>) -> Result<Self, LoadError> {
+        scaled::attach(&path, &mut files, &mut aside)?;
         let mut by_name = HashMap::new();
         for (f, file) in files.iter().enumerate() {
             for (e, entry) in file.entries.iter().enumerate() {

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::arrange::{Arrange, RowOrder};
 use super::decode::decode_range;
+use super::scaled::Scales;
 use super::stored::StoredType;
 use super::tensor_file::Stored;
 use super::{TensorEntry, TensorFile};
@@ -40,6 +41,7 @@ pub struct TensorReader<'a> {
     /// Elements and bytes of a block.
     block: (usize, usize),
     arrange: Arrange,
+    scales: Option<&'a Scales>,
     rows: usize,
     width: usize,
 }
@@ -56,7 +58,8 @@ impl<'a> TensorReader<'a> {
             });
         };
         let (rows, width) = rows_and_width(&entry.shape);
-        Ok(TensorReader { stored: file.stored(entry)?, kind: entry.dtype, block, arrange: entry.arrange, rows, width })
+        let (kind, arrange, scales) = (entry.dtype, entry.arrange, entry.scales.as_deref());
+        Ok(TensorReader { stored: file.stored(entry)?, kind, block, arrange, scales, rows, width })
     }
 
     /// The same with all bytes in memory.
@@ -95,6 +98,9 @@ impl<'a> TensorReader<'a> {
         if self.arrange.shift != 0.0 {
             out.iter_mut().for_each(|x| *x += self.arrange.shift);
         }
+        if let Some(scales) = self.scales {
+            out.iter_mut().enumerate().for_each(|(i, x)| *x *= scales.of(start + i));
+        }
         Ok(())
     }
 
@@ -123,6 +129,7 @@ impl<'a> TensorReader<'a> {
         elements > 0
             && width.is_multiple_of(elements)
             && entry.arrange.shift == 0.0
+            && entry.scales.is_none()
             && (rows == 0 || entry.arrange.rows.stored(0, rows).is_some())
     }
 
@@ -150,6 +157,11 @@ impl<'a> TensorReader<'a> {
     /// Whether its rows are stored in their order.
     pub fn in_order(entry: &TensorEntry) -> bool {
         entry.arrange.rows == RowOrder::Same
+    }
+
+    /// By what element `at` is multiplied.
+    pub fn scale(&self, at: usize) -> f32 {
+        self.scales.map_or(1.0, |scales| scales.of(at))
     }
 
     /// The place of element `at` among the stored elements; `None` for one that is not stored.
@@ -241,7 +253,8 @@ mod tests {
         assert_eq!(
             read(Dtype::I64, &[2], &data).unwrap_err().to_string(),
             "tensor \"x\" of m is i64; only f32, f16, bf16, f64, q8_0, q4_0, q4_1, q5_0, q5_1, q2_k, q3_k, q4_k, q5_k, \
-             q6_k and q8_k can be loaded: convert the checkpoint"
+             q6_k, q8_k, iq4_nl, iq4_xs, iq3_xxs, iq3_s, iq2_xxs, iq2_xs, iq2_s, iq1_s, iq1_m, tq1_0, tq2_0, mxfp4, f8_e4m3 \
+             and f8_e5m2 can be loaded: convert the checkpoint"
         );
     }
 

