@@ -75,7 +75,7 @@ fn file_tensor(entry: &TensorEntry, load: Option<&Load>, ignored: Option<String>
         name: entry.name.clone(),
         stored_as: entry.stored_as.clone(),
         shape: entry.shape.clone(),
-        dtype: entry.dtype.name().to_owned(),
+        dtype: entry.packed.unwrap_or(entry.dtype.name()).to_owned(),
         bytes: entry.bytes() as u64,
         layout: load.map(|load| load.layout),
         uses: load.map(|load| load.parts.iter().map(|(id, _)| *id).collect()).unwrap_or_default(),

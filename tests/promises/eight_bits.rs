@@ -103,7 +103,8 @@ fn eight_bit_weights_without_their_scales_and_other_quantisations_are_refused() 
     let message = eights(false).set("quantization_config", fp8).refused();
     assert!(message.contains("has eight bits and no scales in the files"), "{message}");
     for other in [
-        json!({"quant_method": "gptq", "bits": 4}),
+        json!({"quant_method": "gptq", "bits": 3}),
+        json!({"quant_method": "gptq", "bits": 4, "checkpoint_format": "gptq_v2"}),
         json!({"quant_method": "fp8", "weight_block_size": [64, 64]}),
         json!({"quant_method": "compressed-tensors", "config_groups": {"a": {"weights": {"num_bits": 4, "type": "int"}}}}),
     ] {

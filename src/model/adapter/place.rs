@@ -53,7 +53,7 @@ fn body<'a>(files: &Files, name: &'a str) -> &'a str {
 }
 
 fn tensor(model: &Model, files: &Files, wanted: &str) -> Result<FileTensor> {
-    if let Some((_, reason)) = files.elsewhere.iter().find(|(beginning, _)| wanted.starts_with(beginning)) {
+    if let Some(reason) = files.elsewhere(wanted, files.body) {
         return Err(AdapterFault::Elsewhere(reason));
     }
     let used = || model.weights.files().iter().filter(|file| !file.uses.is_empty());

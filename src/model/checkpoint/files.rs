@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use super::gguf::{self, GgufModel};
+use super::packed::Groups;
 use super::{Checkpoint, FileBytes, TensorFile, pytorch, safetensors, sharded};
 use crate::model::error::LoadError;
 use crate::model::file;
@@ -136,6 +137,26 @@ impl CheckpointFiles {
 
     /// Its weights: the one file, the shards of the index, or the file of the usual name.
     pub fn open_checkpoint(&self) -> Result<Checkpoint, LoadError> {
+        let groups = if self.gguf().is_some() { None } else { self.groups()? };
+        self.open_stored()?.unpacked(groups)
+    }
+
+    /// What the configuration says of MLX's quantisation.
+    fn groups(&self) -> Result<Option<Groups>, LoadError> {
+        let Some(text) = self.read("config.json")? else { return Ok(None) };
+        // What is wrong with a configuration is reported when it is parsed.
+        let config: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+        let section = ["quantization", "quantization_config"].iter().find_map(|key| config.get(*key));
+        let number = |key: &str| section?.get(key)?.as_u64();
+        let sizes = number("bits").zip(number("group_size"));
+        Ok(sizes.and_then(|(bits, size)| {
+            let bits = u32::try_from(bits).ok().filter(|bits| [2, 4, 8].contains(bits))?;
+            Some(Groups { bits, size: usize::try_from(size).ok().filter(|size| *size > 0)? })
+        }))
+    }
+
+    /// The tensors as they are in the files.
+    fn open_stored(&self) -> Result<Checkpoint, LoadError> {
         match &self.place {
             Place::Gguf(_, model) => return model.checkpoint(),
             Place::File(path) => return Checkpoint::single(open_tensors(path)?),

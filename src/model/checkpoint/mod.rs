@@ -11,6 +11,7 @@ mod files;
 mod gguf;
 pub mod npy;
 pub mod numbers;
+mod packed;
 mod pickle;
 mod pytorch;
 mod read;
@@ -46,6 +47,18 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// The same with matrices in the place of the tensors that quantisation tools pack them into. `groups` is what the
+    /// configuration says of MLX's.
+    fn unpacked(mut self, groups: Option<packed::Groups>) -> Result<Self, LoadError> {
+        let notes = packed::unpack(&mut self.files, &mut self.aside, groups)?;
+        if notes.is_empty() {
+            return Ok(self);
+        }
+        let mut all = Checkpoint::new(self.path, self.files, self.aside)?;
+        all.notes = self.notes.into_iter().chain(notes).collect();
+        Ok(all)
+    }
+
     /// A table over files; `path` is for messages, `aside` are tensors that are not weights, with what they are.
     fn new(path: String, mut files: Vec<TensorFile>, mut aside: Vec<(TensorEntry, String)>) -> Result<Self, LoadError> {
         scaled::attach(&path, &mut files, &mut aside)?;

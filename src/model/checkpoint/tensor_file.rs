@@ -26,6 +26,8 @@ pub struct TensorEntry {
     pub shape: Vec<usize>,
     /// Whether a matrix is stored as `[out, in]` where transformers has `[in, out]` under this name.
     pub flipped: bool,
+    /// How it is packed, where it is made of several tensors.
+    pub packed: Option<&'static str>,
     /// By what it is multiplied as it is read.
     pub(super) scales: Option<Arc<Scales>>,
     /// What has to be undone as it is read.
@@ -54,7 +56,17 @@ impl TensorEntry {
     /// A tensor that is a range of the file.
     pub(super) fn new(name: String, dtype: StoredType, shape: Vec<usize>, range: Range<usize>) -> Self {
         let (stored_as, flipped, arrange) = (None, false, Arrange::SAME);
-        TensorEntry { name, stored_as, dtype, shape, flipped, scales: None, arrange, place: Place::Range(range) }
+        TensorEntry {
+            name,
+            stored_as,
+            dtype,
+            shape,
+            flipped,
+            packed: None,
+            scales: None,
+            arrange,
+            place: Place::Range(range),
+        }
     }
 
     /// Whether its elements are multiplied by scales as they are read.

@@ -90,7 +90,7 @@ impl HfConfig {
                     self.unread_in(inner, &format!("{name}."), read, family, unknown)?;
                 }
                 _ if read.contains(&name) || value.is_null() => {}
-                _ if key == "quantization_config" && eight_bit_floats(value) => {}
+                _ if has_word(QUANTISED, key) && is_known_quantisation(value) => {}
                 _ if has_word(ARITHMETIC, key) => {
                     if !is_neutral(key, value) && !is_off(section, key, value) {
                         return Err(self.changes(&name, key, value, family));
@@ -111,7 +111,8 @@ impl HfConfig {
         };
         let why = match key {
             "quantization_config" | "quantization" | "compression_config" => {
-                "of quantised weights, those in GGUF files can be loaded, and eight-bit floats with scales (fp8)"
+                "of quantised weights, those of GGUF files, fp8, bitsandbytes, GPTQ, AWQ and MLX can be loaded, in their usual \
+                 forms"
                     .to_owned()
             }
             _ => format!("{family} has no such setting, so the checkpoint computes something else"),
@@ -120,9 +121,40 @@ impl HfConfig {
     }
 }
 
+/// Keys that describe quantised weights.
+const QUANTISED: &str = "quantization_config quantization";
+
+/// Whether weights that are described so can be loaded: those that cannot be told from their tensors alone are refused.
+fn is_known_quantisation(value: &Value) -> bool {
+    let text = |key: &str| value.get(key).and_then(Value::as_str);
+    let number = |key: &str| value.get(key).and_then(Value::as_u64);
+    let flag = |key: &str| value.get(key).and_then(Value::as_bool).unwrap_or(false);
+    match text("quant_method") {
+        Some("bitsandbytes") => flag("load_in_4bit") || flag("load_in_8bit"),
+        // In the second format zeros are what they say.
+        Some("gptq") => {
+            number("bits").is_some_and(|bits| [2, 4, 8].contains(&bits)) && text("checkpoint_format") != Some("gptq_v2")
+        }
+        Some("awq") => {
+            number("bits") == Some(4) && text("version").is_none_or(|version| version.eq_ignore_ascii_case("gemm"))
+        }
+        Some(_) => eight_bit_floats(value),
+        // MLX, with the same numbers for all matrices.
+        None => {
+            let sections =
+                value.as_object().is_some_and(|all| all.values().any(|value| value.is_object() || *value == false));
+            let affine = text("mode").is_none_or(|mode| mode == "affine");
+            number("group_size").is_some()
+                && number("bits").is_some_and(|bits| [2, 4, 8].contains(&bits))
+                && affine
+                && !sections
+        }
+    }
+}
+
 /// Whether a `quantization_config` describes weights of eight-bit floats with scales, which the checkpoint has next to
 /// them.
-pub fn eight_bit_floats(value: &Value) -> bool {
+fn eight_bit_floats(value: &Value) -> bool {
     let text = |key: &str| value.get(key).and_then(Value::as_str);
     let blocks = |value: &Value| value.is_null() || *value == serde_json::json!([128, 128]);
     match text("quant_method") {

@@ -182,7 +182,8 @@ impl Files {
         self.after.iter().any(|entry| places.holds(entry, std::slice::from_ref(&places.body), name).is_some())
     }
 
-    fn elsewhere(&self, name: &str, body: &str) -> Option<&'static str> {
+    /// Why a tensor or module of this name, below the body or next to it, is of no use here; `None` for one that may be.
+    pub fn elsewhere(&self, name: &str, body: &str) -> Option<&'static str> {
         let below = name.strip_prefix(body);
         let begins =
             |beginning: &str| [Some(name), below].into_iter().flatten().any(|name| name.starts_with(beginning));
