@@ -173,9 +173,9 @@ fn check_scales(config: &HfConfig, checkpoint: &Checkpoint) -> Result<(), LoadEr
     const KEY: &str = "quantization_config";
     let eight_bits = |kind: StoredType| matches!(kind, StoredType::F8_E4M3 | StoredType::F8_E5M2);
     let bare = |entry: &&TensorEntry| eight_bits(entry.dtype) && !entry.has_scales();
-    match (config.find(&[KEY]), checkpoint.entries().into_iter().find(bare)) {
-        (Some((key, _)), Some(entry)) => {
-            Err(config.unsupported(key, "...", format!("{} has eight bits and no scales in the files", entry.name)))
+    match (config.json().get(KEY), checkpoint.entries().into_iter().find(bare)) {
+        (Some(_), Some(entry)) => {
+            Err(config.unsupported(KEY, "...", format!("{} has eight bits and no scales in the files", entry.name)))
         }
         _ => Ok(()),
     }

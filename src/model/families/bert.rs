@@ -3,7 +3,7 @@
 use super::encoder::{self, EncoderHead, encoder, first, only_encoder, transform};
 use super::prelude::*;
 
-static FILES: Files = Files {
+const FILES: Files = Files {
     after: &[both("pooler.dense", PoolerW, PoolerB)],
     heads: &[
         both("cls.predictions.transform.dense", MlmW, MlmB),
@@ -19,9 +19,13 @@ static FILES: Files = Files {
 
 const ERNIE: &str = "ernie";
 
-pub static FAMILY: Family = Family::new(&["bert", ERNIE], &FILES, spec);
+static BERT_FILES: Files = FILES;
+static ERNIE_FILES: Files = Files { body: "ernie.", ..FILES };
 
-fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+pub static FAMILY: Family = Family::new(&["bert"], &BERT_FILES, |from| spec(from, &BERT_FILES));
+pub static ERNIE_FAMILY: Family = Family::new(&[ERNIE], &ERNIE_FILES, |from| spec(from, &ERNIE_FILES));
+
+fn spec(from: &Sources, files: &Files) -> Result<ModelSpec, LoadError> {
     let config = from.config;
     only_encoder(config)?;
     let ernie = config.model_type()? == ERNIE;
@@ -44,7 +48,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
             let labels = ["next", "random"].map(str::to_owned).to_vec();
             Head::Sequence { pooled, classes: Classes { labels, bias: true } }
         }
-        _ => heads.read(from, &FILES)?,
+        _ => heads.read(from, files)?,
     };
     let spec = encoder(if ernie { ERNIE } else { "bert" }, &sizes, norm, act, Count::Seen, head);
     let token_types = config.opt_size(&["type_vocab_size"])?.unwrap_or(2);

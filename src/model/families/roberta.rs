@@ -3,7 +3,9 @@
 use super::encoder::{self, EncoderHead, encoder, first, only_encoder, transform};
 use super::prelude::*;
 
-static FILES: Files = Files {
+static ROBERTA_FILES: Files = FILES;
+
+const FILES: Files = Files {
     body: "roberta.",
     heads: &[
         both("lm_head.dense", MlmW, MlmB),
@@ -19,9 +21,14 @@ static FILES: Files = Files {
     ..encoder::FILES
 };
 
-pub static FAMILY: Family = Family::new(&["roberta", "xlm-roberta", "camembert", "data2vec-text"], &FILES, spec);
+static DATA2VEC_FILES: Files = Files { body: "data2vec_text.", ..FILES };
 
-fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+pub static FAMILY: Family =
+    Family::new(&["roberta", "xlm-roberta", "camembert"], &ROBERTA_FILES, |from| spec(from, &ROBERTA_FILES));
+pub static DATA2VEC_FAMILY: Family =
+    Family::new(&["data2vec-text"], &DATA2VEC_FILES, |from| spec(from, &DATA2VEC_FILES));
+
+fn spec(from: &Sources, files: &Files) -> Result<ModelSpec, LoadError> {
     let config = from.config;
     only_encoder(config)?;
     let (family, class) = match config.model_type()? {
@@ -41,7 +48,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         return Err(config.bad(format!("a pad token of {pad} leaves no positions for others")));
     }
     let count = Count::ById { pad: pad as u32 };
-    let spec = encoder(family, &sizes, norm, act, count, heads.read(from, &FILES)?);
+    let spec = encoder(family, &sizes, norm, act, count, heads.read(from, files)?);
     let token_types = config.opt_size(&["type_vocab_size"])?.unwrap_or(2);
     Ok(ModelSpec { embed: Embed { token_types, ..spec.embed }, ..spec })
 }

@@ -205,7 +205,8 @@ fn a_dtype_that_cannot_be_computed_with() {
     assert_eq!(
         copy.error(),
         "tensor \"transformer.ln_f.weight\" of DIR/model.safetensors is i8; only f32, f16, bf16, f64, q8_0, q4_0, \
-         q4_1, q5_0, q5_1, q2_k, q3_k, q4_k, q5_k, q6_k and q8_k can be loaded: convert the checkpoint"
+         q4_1, q5_0, q5_1, q2_k, q3_k, q4_k, q5_k, q6_k, q8_k, iq4_nl, iq4_xs, iq3_xxs, iq3_s, iq2_xxs, iq2_xs, iq2_s, \
+         iq1_s, iq1_m, tq1_0, tq2_0, mxfp4, f8_e4m3 and f8_e5m2 can be loaded: convert the checkpoint"
     );
 }
 

@@ -145,7 +145,7 @@ fn number(words: &[u32], bits: u32, i: usize) -> Option<u32> {
 ///
 /// # Errors
 /// If one of them is not there, because tensors have fewer elements than their shapes say.
-fn floats(count: usize, element: impl Fn(usize) -> Option<f32> + Sync) -> io::Result<Vec<f32>> {
+fn floats(count: usize, element: impl Fn(usize) -> Option<f32> + Send + Sync) -> io::Result<Vec<f32>> {
     let all: Option<Vec<f32>> = (0..count).into_par_iter().map(element).collect();
     all.ok_or_else(|| io::Error::other("the tensors that it is packed into do not fit each other"))
 }
