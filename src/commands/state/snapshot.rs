@@ -58,9 +58,14 @@ impl Listing {
             flag.affected = affected[i] && !flag.edited;
         }
         for point in session.stops.iter() {
+            // One that is looked at nearly everywhere, such as a catchpoint without a place, marks where it was hit.
+            let everywhere = point.crossings.len() * 2 >= program.ops.len();
             for crossing in &point.crossings {
                 let op = crossing.op.min(program.ops.len() - 1);
-                let mark = Breakpoint { number: point.number, hit: point.hits > 0, enabled: point.enabled };
+                let mark = Breakpoint { number: point.number, hit: point.hit_at.contains(&op), enabled: point.enabled };
+                if everywhere && !mark.hit {
+                    continue;
+                }
                 flags[op].breakpoint = Some(match flags[op].breakpoint {
                     Some(other) => Breakpoint {
                         number: other.number.min(mark.number),

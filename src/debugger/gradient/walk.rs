@@ -112,7 +112,7 @@ impl Session {
                 Err(error) => Err(error),
             };
             match found {
-                Ok(Some(finding)) if self.hits(number, &mut stop) => stop.findings.push(finding),
+                Ok(Some(finding)) if self.hits(number, crossing.op, &mut stop) => stop.findings.push(finding),
                 Ok(_) => continue,
                 Err(error) => stop.errors.push((number, error.to_string())),
             }

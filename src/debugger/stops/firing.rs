@@ -19,7 +19,7 @@ impl Session {
                 Ok(None) => continue,
                 // What was counted here before is counted once.
                 Ok(Some(finding)) if self.counted(number) => Ok(finding),
-                Ok(Some(_)) if !self.hits(number, &mut stop) => continue,
+                Ok(Some(_)) if !self.hits(number, crossing.op, &mut stop) => continue,
                 Ok(Some(finding)) => Ok(finding),
                 Err(message) => Err(message),
             };
@@ -86,8 +86,8 @@ impl Session {
     }
 
     /// Counts a hit, and says whether the stop point fires at it.
-    pub(in crate::debugger) fn hits(&mut self, number: usize, stop: &mut Stop) -> bool {
-        let (fires, gone) = self.stops.hit(number);
+    pub(in crate::debugger) fn hits(&mut self, number: usize, op: usize, stop: &mut Stop) -> bool {
+        let (fires, gone) = self.stops.hit(number, op);
         stop.temporary.extend(gone.then_some(number));
         fires
     }

@@ -8,6 +8,8 @@ mod kind;
 mod trace;
 mod watch;
 
+use std::collections::BTreeSet;
+
 use super::Mark;
 use crate::lang::Expr;
 use crate::lang::location::Choice;
@@ -101,6 +103,8 @@ pub struct StopPoint {
     pub condition: Option<Condition>,
     /// How often it was crossed with its condition true.
     pub hits: u64,
+    /// The ops at which it was hit.
+    pub hit_at: BTreeSet<usize>,
     pub hit_condition: Option<HitCondition>,
     /// So many more hits do not stop.
     pub ignore: u64,
@@ -123,6 +127,7 @@ impl StopPoint {
             crossings,
             condition: None,
             hits: 0,
+            hit_at: BTreeSet::new(),
             hit_condition: None,
             ignore: 0,
             disposition: Disposition::Keep,
@@ -200,9 +205,10 @@ impl StopPoints {
 
     /// Counts a hit whose condition held: first the number of hits decides, then the ignore count, then the
     /// disposition. Returns whether it stops, and whether it is gone by that.
-    pub fn hit(&mut self, number: usize) -> (bool, bool) {
+    pub fn hit(&mut self, number: usize, op: usize) -> (bool, bool) {
         let Some(point) = self.get_mut(number) else { return (false, false) };
         point.hits += 1;
+        point.hit_at.insert(op);
         if point.hit_condition.is_some_and(|condition| !condition.holds(point.hits)) {
             return (false, false);
         }
