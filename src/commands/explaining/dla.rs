@@ -20,14 +20,14 @@ const SOURCES: usize = 3;
 
 const EXPLAINED: usize = 6;
 
-struct Question {
-    pos: usize,
+pub(super) struct Question {
+    pub(super) pos: usize,
     target: usize,
     foil: Option<usize>,
 }
 
 impl Question {
-    fn wanted(&self) -> Vec<(usize, f64)> {
+    pub(super) fn wanted(&self) -> Vec<(usize, f64)> {
         [(self.target, 1.0)].into_iter().chain(self.foil.map(|foil| (foil, -1.0))).collect()
     }
 
@@ -90,7 +90,7 @@ fn settled(readings: &[Reading], target: usize) -> Option<usize> {
     last_other.map_or(Some(0), |at| Some(at + 1)).filter(|at| *at < readings.len())
 }
 
-fn heading(console: &Console, question: &Question, found: &Direct) -> String {
+pub(super) fn heading(console: &Console, question: &Question, found: &Direct) -> String {
     let sum: f64 = found.parts.iter().map(|part| part.share).sum();
     let cap = if found.capped { " before the cap" } else { "" };
     let left = found.value - sum;
@@ -204,7 +204,7 @@ fn name(component: &Component) -> String {
 
 impl Console {
     /// The logit that is meant: of the target, else of the likeliest token, at a position, else the focused one.
-    fn question(&mut self, pos: Option<&Word>, given: &Options) -> Result<Question> {
+    pub(super) fn question(&mut self, pos: Option<&Word>, given: &Options) -> Result<Question> {
         let pos = self.position_or_focus(pos)?;
         let foil = self.token_of(given, "-foil")?;
         if let Some(target) = self.token_of(given, "-target")? {

@@ -16,6 +16,7 @@ mod neuron;
 mod patch;
 mod probe;
 mod shown;
+mod stream;
 
 /// Its commands, in the order of the manual.
 pub const COMMANDS: &[Command] = &[
@@ -214,6 +215,22 @@ pub const COMMANDS: &[Command] = &[
         ],
         takes: Takes::Expression,
         run: dla::dla,
+        ..LOOKING
+    },
+    Command {
+        name: "stream",
+        usage: "stream [-target TOKEN [-foil TOKEN]] [-pos P]",
+        about: "draw what attention and MLP of each block write to a logit, block by block",
+        help: "The same parts as dla, put together by block: how large the logit is that the residual stream holds after \
+               each block, and what the block's attention and MLP have added. Bars of attention and MLP have one scale.",
+        options: &[
+            ("-target TOKEN", "the token: its text in quotes, or its number; the likeliest one by default"),
+            ("-foil TOKEN", "the difference to this token's logit"),
+            ("-pos P", "the position; the focused one by default"),
+        ],
+        examples: &["run\nstream -target \" Mary\" -foil \" John\"", "run\nstream -pos 3"],
+        takes: Takes::Expression,
+        run: stream::stream,
         ..LOOKING
     },
     Command {

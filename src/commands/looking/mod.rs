@@ -173,6 +173,9 @@ pub const SUBJECTS: &[Command] = &[
     subject("record", "info record", "how much is recorded, and how much of the budget that takes", |console, _| {
         Ok(session::record(console))
     }),
+    subject("session", "info session", "where the session is: model, run, cursor, focus, memory", |console, _| {
+        Ok(session::registers(console))
+    }),
     subject("sites", "info sites", "every op with its site and shape", |console, _| Ok(session::sites(console))),
     subject("template", "info template", "chat templates of the model", |console, _| Ok(session::template(console))),
     subject("tokens", "info tokens", "tokens of the focused row, and what is unusual about them", tokens::info),

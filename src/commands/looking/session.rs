@@ -1,5 +1,6 @@
 //! Commands that report the session: `info`, `backtrace`, `list`, `focus`.
 
+use crate::answer::text::quoted;
 use crate::answer::{Answer, Table};
 use crate::commands::frame::Done;
 use crate::commands::state::{Call, Console, named, places, snapshot};
@@ -58,6 +59,40 @@ fn resident(found: &Residency) -> String {
     let limit = if budget == u64::MAX { String::new() } else { format!(" of a budget of {}", bytes(budget)) };
     let again = if read_again == 0 { String::new() } else { format!(", {} of them again", bytes(read_again)) };
     format!("weights in memory: {}{limit}; read so far: {}{again}", bytes(resident), bytes(read))
+}
+
+/// The state of the session in a few lines, as a debugger shows registers.
+pub fn registers(console: &Console) -> Answer {
+    let session = &console.session;
+    let (run, focus) = (&session.run, session.focus);
+    let branch = run.branch();
+    let op = run.program.ops.get(run.cursor);
+    let module = op.map(|op| run.program.modules[op.module].path.clone()).filter(|path| !path.is_empty());
+    let next = match op {
+        _ if !run.live => "nothing has run".to_string(),
+        Some(op) => format!("{} ({} of {})", op.site, run.cursor, run.program.ops.len()),
+        None => "end of pass".to_string(),
+    };
+    let pos = session.focus_pos();
+    let total: u64 = run.branches.iter().map(|branch| branch.status().bytes).sum();
+    let weights = run.model.weights.residency();
+    let mut table = Table::new(["Name", "Value"]);
+    table.push(("model", format!("{}, {} layers", console.model_name, run.model.spec.n_layers)));
+    table.push(("device", run.model.placement.names()));
+    table.push(("branch", format!("{} of {}", branch.name, run.branches.len())));
+    table.push(("pass", format!("{} of {}", run.pass, branch.passes())));
+    table.push(("next op", next));
+    table.push(("module", module.unwrap_or_else(|| "the model itself".to_string())));
+    table.push(("pos", format!("{pos} {}", quoted(&console.name_of(Axis::Pos, pos)))));
+    table.push(("head", focus.head.to_string()));
+    if branch.text().rows.len() > 1 {
+        table.push(("row", format!("{} of {}", focus.row, branch.text().rows.len())));
+    }
+    table.push(("stop points", session.stops.len().to_string()));
+    table.push(("edits", branch.edits.len().to_string()));
+    table.push(("recorded", format!("{} of {}", bytes(total), bytes(run.budget()))));
+    table.push(("weights", format!("{} of {} in memory", bytes(weights.resident), bytes(weights.held))));
+    table.into()
 }
 
 pub fn modules(console: &Console) -> Answer {
