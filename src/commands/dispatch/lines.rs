@@ -5,7 +5,9 @@ use crate::answer::{Answer, ErrorView};
 use crate::commands::frame::Done;
 use crate::commands::state::{Call, Console};
 use crate::lang::command::{CommandLine, split_command};
-use crate::lang::{LangError, Span, parse_break, parse_expr, parse_list, parse_location};
+use crate::lang::eval::check;
+use crate::lang::location::resolve;
+use crate::lang::{Expr, LangError, Location, Span, parse_break, parse_expr, parse_list, parse_location, parse_watch};
 use crate::tensor::interruptible;
 
 impl Console {
@@ -40,19 +42,32 @@ impl Console {
             }
             Err(error) => return Some((error.span, error.message)),
         };
-        let wrong = |error: LangError| (error.span, error.message);
+        let error = self.fault_of(command.name, &call)?;
+        // A name at the end of the line may go on.
+        let (word, next) = self.complete(line, line.len());
+        let unfinished = error.span.end >= line.len() && word < line.len() && !next.is_empty();
+        (!unfinished).then_some((error.span, error.message))
+    }
+
+    /// What is wrong with the arguments of a command: how they are written, or a site, function or layer that there is not.
+    fn fault_of(&self, command: &str, call: &CommandLine<'_>) -> Option<LangError> {
+        let (names, block) = (&*self.session.run.names, self.session.block());
+        let known = |expr: Expr| check(&expr, names, block);
+        let there = |location: Location| resolve(&location, names, block).map(drop);
         let bare = !call.rest.contains(" -") && !call.rest.starts_with('-') && !call.rest.is_empty();
-        match command.name {
-            "print" | "output" | "display" | "whatis" | "assert" | "backward" if bare => {
-                let parsed = match command.name {
-                    "assert" => parse_list(call.rest, call.offset).map(drop),
-                    _ => parse_expr(call.rest, call.offset).map(drop),
-                };
-                parsed.err().map(wrong)
-            }
-            "break" | "tbreak" if bare => parse_break(call.rest, call.offset).err().map(wrong),
-            "until" | "goto" | "list" if bare => parse_location(call.rest, call.offset).err().map(wrong),
-            _ => None,
-        }
+        let found = match command {
+            "print" | "output" | "display" | "whatis" | "assert" | "backward" | "x" if bare => match command {
+                "assert" => parse_list(call.rest, call.offset).map(drop),
+                _ => parse_expr(call.rest, call.offset).and_then(known),
+            },
+            "break" | "tbreak" if bare => parse_break(call.rest, call.offset).and_then(|(location, condition)| {
+                location.map_or(Ok(()), there)?;
+                condition.map_or(Ok(()), known)
+            }),
+            "watch" if bare => parse_watch(call.rest, call.offset).and_then(|(expr, _)| known(expr)),
+            "until" | "goto" | "list" if bare => parse_location(call.rest, call.offset).and_then(there),
+            _ => Ok(()),
+        };
+        found.err()
     }
 }

@@ -56,6 +56,13 @@ impl Default for Chosen {
 }
 
 impl Setting {
+    /// The words that it takes, where it takes words.
+    fn choices(&self) -> Vec<String> {
+        let parts = self.takes.split(", ").flat_map(|part| part.split(" or "));
+        let words = parts.map(|part| part.trim().trim_start_matches("or "));
+        words.filter(|word| !word.is_empty() && !word.contains(' ')).map(String::from).collect()
+    }
+
     /// The group, empty without one, and the name in it.
     pub(crate) fn parts(&self) -> (&'static str, &'static str) {
         self.name.split_once(' ').unwrap_or(("", self.name))
@@ -127,11 +134,14 @@ fn assign(console: &mut Console, text: &str, offset: usize) -> Done {
 
 /// What may come next in `set` or `show` after `before`.
 pub(crate) fn candidates(before: &str) -> impl Iterator<Item = String> {
+    let named = SETTINGS.iter().find(|setting| setting.name == before.trim());
+    let values = named.into_iter().flat_map(|setting| setting.choices());
     let left = move |setting: &Setting| match before.trim() {
         "" => Some(setting.name),
         before => setting.name.strip_prefix(before)?.strip_prefix(' '),
     };
-    SETTINGS.iter().filter_map(left).map(|rest| rest.split(' ').next().unwrap_or_default().to_string())
+    let names = SETTINGS.iter().filter_map(left).map(|rest| rest.split(' ').next().unwrap_or_default().to_string());
+    names.chain(values)
 }
 
 impl Console {
