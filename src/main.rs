@@ -167,15 +167,13 @@ fn tui_options(options: &Options, actions: &[Action], warning: Option<String>) -
     let mut banner = match options.quiet {
         true => Vec::new(),
         false => vec![format!(
-            "llmdbg {}. Press : to type a command, s to step, ? for help, q to quit.",
+            "llmdbg {}. Type a command, or press Esc for single keys: s steps, q quits. ? lists them, help lists commands.",
             env!("CARGO_PKG_VERSION")
         )],
     };
     let history = History::default_file();
     if !options.quiet && history.as_deref().is_some_and(|file| !file.exists()) {
-        banner.push(
-            "New here? Run `llmdbg tour` for a ten-step tour. C-p finds commands, Space changes the layout.".into(),
-        );
+        banner.push("New here? Run `llmdbg tour` for a ten-step tour. M-x finds a command by a few letters.".into());
     }
     banner.extend(warning);
     let mut actions = actions.to_vec();

@@ -52,6 +52,12 @@ pub struct ScreenView {
     pub theme: String,
     /// Rows of the console pane; 0 leaves it to the layout.
     pub console_rows: usize,
+    /// Whether the keys, and not the prompt, have the keyboard at the start.
+    pub keys_first: bool,
+    /// Milliseconds that a letter waits for the next one in key mode; 0 acts at once.
+    pub key_wait: u64,
+    /// Whether the mouse is used.
+    pub mouse: bool,
     pub shades: Option<Shades>,
 }
 
@@ -161,6 +167,16 @@ pub struct Panel {
     pub content: PanelContent,
 }
 
+/// One of the largest elements of a vector.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TopItem {
+    pub index: usize,
+    pub label: String,
+    pub value: f64,
+    /// Of logits: the probability.
+    pub chance: Option<f64>,
+}
+
 #[derive(Clone, Debug)]
 #[allow(clippy::large_enum_variant, reason = "few exist at a time, and a box would only hide the map")]
 pub enum PanelContent {
@@ -187,6 +203,6 @@ pub enum PanelContent {
     /// A heat map for every head, each with its masked cells.
     Heads(Vec<(MapView, Vec<bool>)>),
     /// Largest elements: index, label, value, largest first.
-    TopK(Vec<(usize, String, f64)>),
+    TopK(Vec<TopItem>),
     Scalar(f64),
 }

@@ -86,7 +86,8 @@ fn alike(a: &[String], b: &[String]) -> bool {
         let is_bar = |word: &&str| word.chars().all(|c| c == '+' || c == '-');
         lines.iter().flat_map(|line| line.split_whitespace()).filter(|word| !is_bar(word)).map(String::from).collect()
     };
-    let same = |x: &str, y: &str| match (x.parse::<f64>(), y.parse::<f64>()) {
+    let number = |word: &str| word.trim_end_matches([',', ';', '.', ':']).parse::<f64>();
+    let same = |x: &str, y: &str| match (number(x), number(y)) {
         // The word "nan" is a number that is not equal to itself.
         _ if x == y => true,
         (Ok(x), Ok(y)) => (x - y).abs() <= 1e-3 * (1.0 + y.abs()),

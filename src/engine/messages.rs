@@ -9,7 +9,7 @@ use crate::answer::{Answer, ErrorView};
 pub use crate::answer::Pc;
 pub use crate::answer::view::{
     Breakpoint, Focus, ModuleLine, OpFlags, OpLine, Panel, PanelContent, PanelRequest, PanelView, ScreenView, Shades,
-    Snapshot,
+    Snapshot, TopItem,
 };
 
 #[derive(Clone, Debug)]

@@ -163,7 +163,7 @@ impl Session<'_> {
                 reader.push(0, &line).map(|command| command.text)
             };
             if let Some(command) = command
-                && let Some(ended) = self.command(&command, Source::Prompt, false)?
+                && let Some(ended) = self.command(&command, Source::Prompt, given.progress && self.terminal)?
             {
                 return Ok(Some(ended));
             }
@@ -182,7 +182,7 @@ impl Session<'_> {
         let (out, err) = (&mut *self.out, RefCell::new((&mut *self.err, ProgressLine::new(progress))));
         let report = |what: &str, done: u64, total: u64| {
             let (err, line) = &mut *err.borrow_mut();
-            line.report(*err, &format!("{what}  {done}/{total}"), 0, 0);
+            line.report_command(*err, what, done, total);
         };
         let answered = |answered: Answered| {
             let (err, line) = &mut *err.borrow_mut();

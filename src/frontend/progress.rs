@@ -22,9 +22,10 @@ pub struct Progress {
 impl Progress {
     /// The progress after a report, which follows those in `before` if there were any.
     pub fn after(before: Option<&Progress>, what: &str, done: u64, total: u64, now: Instant) -> Progress {
-        // The rate is that of one kind of work, which the first word names.
-        let verb = |what: &str| what.split(' ').next().map(str::to_owned);
-        let same = before.filter(|before| done >= before.done && verb(what) == verb(&before.what));
+        // The rate is that of one kind of work, which the first word names. Ops have no words, only sites.
+        let verb = |what: &str| what.contains(' ').then(|| what.split(' ').next().map(str::to_owned));
+        let alike = |before: &Progress| verb(what) == verb(&before.what) && total == before.total;
+        let same = before.filter(|before| done >= before.done && alike(before));
         let first = same.map_or((now, done), |before| before.first);
         Progress { what: what.to_owned(), done, total, first, last: now }
     }
@@ -32,6 +33,22 @@ impl Progress {
     /// The share that is done, between 0 and 1.
     pub fn share(&self) -> f64 {
         if self.total == 0 { 0.0 } else { (self.done as f64 / self.total as f64).clamp(0.0, 1.0) }
+    }
+
+    /// The time that is left at the rate so far; none before there is a rate.
+    pub fn left(&self) -> Option<Duration> {
+        let elapsed = self.last.duration_since(self.first.0).as_secs_f64();
+        let gained = self.done.saturating_sub(self.first.1);
+        if gained == 0 || elapsed < 0.5 {
+            return None;
+        }
+        Duration::try_from_secs_f64(self.total.saturating_sub(self.done) as f64 * elapsed / gained as f64).ok()
+    }
+
+    /// `attr heads 12 of 270, 4 %, 2 min left`.
+    pub fn in_units(&self) -> String {
+        let left = self.left().map(|left| format!(", {} left", duration(left))).unwrap_or_default();
+        format!("{} {} of {}, {:.0} %{left}", visible(&self.what), self.done, self.total, self.share() * 100.0)
     }
 
     /// `12.0 MiB of 500.0 MiB, 80.0 MiB/s`.
@@ -47,6 +64,15 @@ impl Progress {
             text = format!("{text}, {}/s", bytes(rate as u64));
         }
         text
+    }
+}
+
+/// A time in one unit: `7 s`, `4 min`, `2 h`.
+pub fn duration(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..=99 => format!("{seconds} s"),
+        seconds @ 100..=5999 => format!("{} min", (seconds + 30) / 60),
+        seconds => format!("{} h", (seconds + 1800) / 3600),
     }
 }
 
@@ -86,6 +112,14 @@ impl Line {
         let shown = std::mem::replace(&mut self.shown, line.chars().count());
         write!(out, "\r{line:shown$}")?;
         out.flush()
+    }
+
+    /// Draws how far a command is, and how it is stopped.
+    pub fn report_command(&mut self, out: &mut dyn Write, what: &str, done: u64, total: u64) {
+        let progress = Progress::after(self.progress.as_ref(), what, done, total, Instant::now());
+        let far = if total > 0 { progress.in_units() } else { visible(what) };
+        self.report(out, &format!("{far}. Ctrl-C stops it."), 0, 0);
+        self.progress = Some(progress);
     }
 
     pub fn clear(&mut self, out: &mut dyn Write) -> io::Result<()> {

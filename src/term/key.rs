@@ -65,6 +65,10 @@ impl Chord {
         Self { key: Key::Char(c), ctrl: true, alt: false }
     }
 
+    pub const fn alt(c: char) -> Self {
+        Self { key: Key::Char(c), ctrl: false, alt: true }
+    }
+
     /// Whether it leaves what was begun: Esc, C-g or C-c.
     pub fn cancels(self) -> bool {
         self.key == Key::Esc || self == Self::ctrl('g') || self == Self::ctrl('c')

@@ -19,7 +19,7 @@ pub mod signals;
 
 pub use capabilities::{Capabilities, ColorDepth};
 pub use frames::Frames;
-pub use input::Input;
+pub use input::{Input, Mouse, Pointer};
 pub use key::{Chord, Key};
 pub use screen::Screen;
 pub use signals::Signal;

@@ -11,7 +11,7 @@ use std::sync::{Mutex, Once, PoisonError};
 use std::thread::{self, ThreadId};
 
 use crossterm::cursor::Show;
-use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
 use crossterm::execute;
 use crossterm::style::{Attribute, SetAttribute, force_color_output};
 use crossterm::terminal::{
@@ -23,6 +23,9 @@ use super::signals;
 
 /// Whether the program has the terminal now.
 static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// Whether the program has the mouse whenever it has the terminal.
+static MOUSE: AtomicBool = AtomicBool::new(false);
 
 /// The thread whose panic must restore the terminal; panics of others are caught by the code that started them.
 static OWNER: Mutex<Option<ThreadId>> = Mutex::new(None);
@@ -71,6 +74,14 @@ impl Screen {
         self.take()
     }
 
+    /// Takes the mouse, or leaves it to the terminal, whose own selection of text then works again.
+    pub fn mouse(&mut self, on: bool) -> io::Result<()> {
+        if MOUSE.swap(on, Ordering::SeqCst) == on {
+            return Ok(());
+        }
+        if on { execute!(io::stdout(), EnableMouseCapture) } else { execute!(io::stdout(), DisableMouseCapture) }
+    }
+
     fn take(&self) -> io::Result<()> {
         if TAKEN.swap(true, Ordering::SeqCst) {
             return Ok(());
@@ -80,6 +91,9 @@ impl Screen {
         if entered.is_err() {
             restore();
             return entered;
+        }
+        if MOUSE.load(Ordering::SeqCst) {
+            execute!(io::stdout(), EnableMouseCapture)?;
         }
         // Best effort: a program whose drivers may write on the screen is better than none.
         *QUIET.lock().unwrap_or_else(PoisonError::into_inner) = Quiet::begin(self.log.as_deref()).ok();
@@ -99,6 +113,9 @@ pub fn restore() {
         return;
     }
     let mut out = io::stdout();
+    if MOUSE.load(Ordering::SeqCst) {
+        execute!(out, DisableMouseCapture).ok();
+    }
     execute!(
         out,
         EndSynchronizedUpdate,

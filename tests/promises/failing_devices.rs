@@ -104,7 +104,7 @@ fn a_driver_that_writes_to_standard_error_does_not_paint_over_the_screen() {
     terminal.press(":print max(logits[-1]) > -1e9\r");
     terminal.press(":run\r");
     terminal.until("the pass", |screen| screen.contains("at the end of pass 0") || screen.contains("finished"));
-    terminal.press("qy");
+    terminal.press("\x04y");
     assert_eq!(terminal.ended(), 0);
     assert!(std::fs::read_to_string(log).unwrap().contains("the driver writes this"), "it is in the log");
 }

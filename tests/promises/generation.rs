@@ -276,7 +276,7 @@ fn passes_and_alternatives_are_listed_with_their_probabilities() {
     assert!((b.number(&format!("prob({text:?})")) - listed).abs() < 1e-6, "the chance at the end of pass 2");
     let alternatives = b.table("info alternatives");
     assert_eq!(alternatives.rows.len(), 3);
-    assert!(alternatives.rows.iter().all(|row| row[3] == Cell::Int(0)), "greedy takes the likeliest");
+    assert!(alternatives.rows.iter().all(|row| row[4] == Cell::Int(0)), "greedy takes the likeliest");
     let losses = b.number("loss");
     assert!(losses > 0.0);
 }

@@ -65,6 +65,12 @@ impl Terminal {
         Terminal { child, master: pair.master, keyboard, output, screen: parser(24, 80), raw: Vec::new() }
     }
 
+    /// Gives the keyboard to the keys, which the prompt has at the start.
+    fn to_the_keys(&mut self) {
+        self.press("\x1b");
+        self.until("the keys", |screen| screen.contains("KEYS"));
+    }
+
     pub fn contents(&self) -> String {
         self.screen.screen().contents()
     }
@@ -119,11 +125,12 @@ impl Terminal {
 fn the_screen_obeys_keys_at_every_size_and_gives_the_terminal_back() {
     let mut terminal = Terminal::start();
     terminal.until("the first frame", |screen| screen.contains("blocks.0") || screen.contains("embed"));
+    terminal.to_the_keys();
     let first = terminal.contents();
     terminal.press("s");
     terminal.until("a step", |screen| screen != first && screen.contains("tokens"));
     terminal.press("n");
-    terminal.press("b");
+    terminal.until("a sibling on", |screen| screen.contains("at op 2"));
     terminal.press("?");
     let before = terminal.contents();
     terminal.until("help", |screen| screen != before && screen.to_lowercase().contains("help"));
@@ -140,7 +147,9 @@ fn the_screen_obeys_keys_at_every_size_and_gives_the_terminal_back() {
     terminal.until("the question", |screen| screen.contains("Quit anyway?"));
     terminal.press("n");
     terminal.until("no question", |screen| !screen.contains("Quit anyway?"));
-    terminal.press(":quit 7\r");
+    terminal.press("\x1b");
+    terminal.until("the prompt", |screen| screen.contains("PROMPT"));
+    terminal.press("quit 7\r");
     terminal.until("the question", |screen| screen.contains("Quit anyway?"));
     terminal.press("y");
     assert_eq!(terminal.ended(), 7);
@@ -172,6 +181,7 @@ fn a_hang_up_ends_it_within_a_second_and_the_journal_has_every_command() {
     let state = folder.path().to_str().unwrap();
     let mut terminal = Terminal::with(&["-nx", "--device", "cpu"], &[("XDG_STATE_HOME", state)]);
     terminal.until("the first frame", is_ready);
+    terminal.to_the_keys();
     terminal.press("ll");
     terminal.until("two layers on", |screen| screen.contains("blocks.1"));
     terminal.press(":break L3.attn.pattern\r");
@@ -216,7 +226,7 @@ fn it_is_suspended_like_any_program_and_paints_itself_again() {
     terminal.until("the screen again", is_ready);
     terminal.press(":print 6 * 7\r");
     terminal.until("an answer", |screen| screen.contains("= 42"));
-    terminal.press("qy");
+    terminal.press("\x04y");
     assert_eq!(terminal.ended(), 0);
 }
 
@@ -227,26 +237,29 @@ fn a_poor_terminal_gets_what_it_understands() {
         let environment = [("TERM", term), ("LANG", lang), ("LC_ALL", lang)];
         let mut terminal = Terminal::with(&["-nx", "--device", "cpu"], &environment);
         terminal.until("the first frame", is_ready);
-        terminal.press("sh");
+        terminal.to_the_keys();
+        terminal.press("s");
+        terminal.until("a step", |screen| screen.contains("at op 1"));
+        terminal.press("h");
         terminal.until("the heads", |screen| screen.contains("all heads"));
         assert!(terminal.raw.is_ascii(), "{term}: beyond ASCII");
-        terminal.press("qy");
+        terminal.press("\x04y");
         assert_eq!(terminal.ended(), 0);
     }
     // Screen with UTF-8: no true colour is announced, none is sent.
     let mut terminal = Terminal::with(&["-nx", "--device", "cpu"], &[("TERM", "screen"), ("LANG", "C.UTF-8")]);
     terminal.until("the first frame", is_ready);
     assert!(!String::from_utf8_lossy(&terminal.raw).contains("38;2;"));
-    terminal.press("qy");
+    terminal.press("\x04y");
     assert_eq!(terminal.ended(), 0);
     // NO_COLOR: attributes alone.
     let mut terminal = Terminal::with(&["-nx", "--device", "cpu"], &[("NO_COLOR", "1")]);
     terminal.until("the first frame", is_ready);
-    terminal.press("s");
+    terminal.press("step\r");
     terminal.until("a step", |screen| screen.contains("at op 1"));
     let raw = String::from_utf8_lossy(&terminal.raw).into_owned();
     assert!(!raw.contains("38;5;") && !raw.contains("48;5;") && !raw.contains("38;2;"), "colour is sent");
-    terminal.press("qy");
+    terminal.press("\x04y");
     assert_eq!(terminal.ended(), 0);
 }
 
@@ -271,7 +284,7 @@ fn the_tour_starts_by_its_name() {
     terminal.until("the tour", |screen| screen.contains("tour 1 of 10") && is_ready(screen));
     terminal.press("s");
     terminal.until("its second stop", |screen| screen.contains("tour 2 of 10"));
-    terminal.press("qy");
+    terminal.press("\x04y");
     assert_eq!(terminal.ended(), 0);
 }
 
@@ -293,6 +306,6 @@ fn settings_of_a_file_count_and_mistakes_in_it_are_told() {
     });
     terminal.press(":show layout\r");
     terminal.until("where it comes from", |screen| screen.contains("layout is lens (settings.toml:1"));
-    terminal.press("qy");
+    terminal.press("\x04y");
     assert_eq!(terminal.ended(), 0);
 }

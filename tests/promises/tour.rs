@@ -27,7 +27,8 @@ fn same(found: &str, wanted: &str) -> bool {
     let (found, wanted): (Vec<&str>, Vec<&str>) =
         (found.split_whitespace().collect(), wanted.split_whitespace().collect());
     let close = |a: &str, b: &str| match (a.parse::<f64>(), b.parse::<f64>()) {
-        (Ok(x), Ok(y)) => a == b || (x - y).abs() <= 1e-3 * y.abs(),
+        // What is left of a sum is rounding.
+        (Ok(x), Ok(y)) => a == b || (x - y).abs() <= (1e-3 * y.abs()).max(1e-5),
         _ => a == b,
     };
     found.len() == wanted.len() && found.iter().zip(&wanted).all(|(a, b)| close(a, b))

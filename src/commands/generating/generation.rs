@@ -89,7 +89,7 @@ pub fn alternatives(console: &mut Console) -> Done {
     if passes < 2 {
         return Err(Error::refused("nothing has been generated yet; \"generate 10\" does"));
     }
-    let mut table = Table::new(["Pos", "Token", "Probability", "Rank", "Likeliest"]);
+    let mut table = Table::new(["Pos", "Token", "Probability", "Likeliest", "Rank"]);
     for pass in 1..passes {
         let Some(token) = console.session.run.branch().chosen(pass).and_then(|chosen| chosen.tokens[row]) else {
             continue;
@@ -104,7 +104,7 @@ pub fn alternatives(console: &mut Console) -> Done {
         });
         let others = others.collect::<Vec<_>>().join("  ");
         let position = console.session.run.branch().span(pass).start;
-        table.push((position, console.token_text(token), chances[token as usize], rank, others));
+        table.push((position, console.token_text(token), chances[token as usize], others, rank));
     }
     Ok(table.into())
 }

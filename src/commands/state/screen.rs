@@ -15,6 +15,11 @@ pub struct Screen {
     pub(crate) theme: String,
     /// Rows of the console pane; 0 leaves it to the layout.
     pub(crate) console_rows: usize,
+    /// Whether the keys, and not the prompt, have the keyboard at the start.
+    pub(crate) keys_first: bool,
+    /// Milliseconds that a letter waits for the next one in key mode.
+    pub(crate) key_wait: u64,
+    pub(crate) mouse: bool,
     /// What tokens are coloured by: `off`, `attribution`, or an expression with a number for each position.
     pub(crate) tokens_by: String,
 }
@@ -23,11 +28,14 @@ impl Default for Screen {
     fn default() -> Screen {
         let all = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
         Screen {
-            layouts: all(&["program", "attention", "lens", "diff", "grad", "generate", "session"]),
+            layouts: all(&["program", "attention", "lens", "diff", "grad", "generate", "stream", "session"]),
             themes: all(&["dark", "light", "high-contrast", "mono"]),
             layout: "program".into(),
             theme: "dark".into(),
             console_rows: 0,
+            keys_first: false,
+            key_wait: 250,
+            mouse: false,
             tokens_by: "attribution".into(),
         }
     }
@@ -41,6 +49,9 @@ impl Console {
             layout: screen.layout.clone(),
             theme: screen.theme.clone(),
             console_rows: screen.console_rows,
+            keys_first: screen.keys_first,
+            key_wait: screen.key_wait,
+            mouse: screen.mouse,
             shades,
         }
     }

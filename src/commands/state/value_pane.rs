@@ -2,7 +2,7 @@
 
 use crate::analysis::attention;
 use crate::answer::numbers::short;
-use crate::answer::view::{Panel, PanelContent, PanelRequest, PanelView};
+use crate::answer::view::{Panel, PanelContent, PanelRequest, PanelView, TopItem};
 use crate::answer::{ErrorView, Scale};
 use crate::commands::state::{Console, by, histogram};
 use crate::debugger::{Error, Result};
@@ -66,7 +66,11 @@ impl Console {
             PanelView::TopK => {
                 let axis = slice.axes().last().copied().unwrap_or_default();
                 let top = slice.topk(TOP.min(request.cells.0.max(1)))?;
-                let entry = |(&i, &x): (&usize, &f64)| (i, self.name_of(axis, i), x);
+                let chances = if op.site == "logits" { slice.softmax(0)?.read_f64()? } else { Vec::new() };
+                let entry = |(&index, &value): (&usize, &f64)| {
+                    let chance = chances.get(index).copied();
+                    TopItem { index, label: self.name_of(axis, index), value, chance }
+                };
                 PanelContent::TopK(top.indices.iter().zip(&top.values).map(entry).collect())
             }
             _ => {

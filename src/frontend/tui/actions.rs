@@ -10,6 +10,8 @@ pub enum Action {
     /// Opens the prompt to assign to the chosen value.
     Edit,
     View,
+    /// The next scale of heat maps.
+    Scale,
     /// Shows gradients instead of values, or values again.
     Gradient,
     Copy,
@@ -30,6 +32,10 @@ pub enum Action {
     /// Shows single values of a map, or the whole map again.
     Closer(Step),
     Palette,
+    /// Shows a letter at each row of the focused pane; the next key selects its row.
+    Jump,
+    /// Writes a picture of the screen.
+    Picture,
     Prompt,
     HistorySearch,
     Help,
@@ -109,6 +115,7 @@ pub const ACTIONS: &[ActionInfo] = &[
     row("run-to", Action::RunTo, "to", "run to the selected op"),
     row("edit", Action::Edit, "edit", "assign to the selected value"),
     row("view", Action::View, "view", "change the view: map, numbers, vector, histogram, largest"),
+    row("scale", Action::Scale, "scale", "change the scale of maps: linear, robust, symlog, by row"),
     row("heads", Action::Heads, "heads", "show all heads of the layer; again: back to the program"),
     row("gradient", Action::Gradient, "", "show gradients or values, after backward"),
     row("run", Command("run"), "run", "start the pass"),
@@ -134,6 +141,7 @@ pub const ACTIONS: &[ActionInfo] = &[
     row("layout-diff", Action::Layout("diff"), "", "layout with the last diff"),
     row("layout-grad", Action::Layout("grad"), "", "layout with gradients and attribution"),
     row("layout-generate", Action::Layout("generate"), "", "layout with the tokens generated"),
+    row("layout-stream", Action::Layout("stream"), "", "layout with what each block writes to a logit"),
     row("layout-session", Action::Layout("session"), "", "layout with displays, branches and memory"),
     row("layout-next", Action::Layout("next"), "", "next layout"),
     row("layout-previous", Action::Layout("prev"), "", "previous layout"),
@@ -144,6 +152,8 @@ pub const ACTIONS: &[ActionInfo] = &[
     row("head-next", Action::Head(Step::Next), "", "next head"),
     row("position-previous", Action::Position(Step::Previous), "", "previous position"),
     row("position-next", Action::Position(Step::Next), "", "next position"),
+    row("jump", Action::Jump, "", "select a row of the pane by a letter"),
+    row("picture", Action::Picture, "", "write a picture of the screen (SVG)"),
     row("palette", Action::Palette, "", "find a command by a few letters"),
     row("prompt", Action::Prompt, "command", "type a command; any unused letter starts one too"),
     row("history-search", Action::HistorySearch, "", "search earlier commands"),
@@ -161,12 +171,15 @@ pub const PROMPT_KEYS: &[(&str, &str, &str)] = &[
     ("Tab", "complete", "complete the word; again: list the candidates"),
     ("Up Down", "history", "go through earlier lines that begin like this one"),
     ("C-r", "search", "search earlier lines by some of their letters"),
-    ("Esc C-g", "keys", "back to the keys"),
+    ("Esc", "single keys", "keys act at once; Esc again: back to the prompt"),
+    ("?", "help", "at an empty prompt: show these keys"),
+    ("F3", "read", "read the last answer in the whole window"),
+    ("M-x", "find", "find a command by a few letters"),
     ("Right C-f", "", "at the end of the line: accept the suggested rest"),
     ("C-a C-e", "", "go to the start or the end of the line"),
     ("C-b C-f", "", "go one character back or forward; with M- one word"),
     ("C-w C-u C-k", "", "delete the word, all before or all after the cursor"),
     ("C-y", "", "insert what was deleted"),
     ("C-c", "", "clear the line"),
-    ("PgUp PgDn", "", "scroll the console"),
+    ("PgUp PgDn", "", "scroll the console; Space: on, while there is more"),
 ];

@@ -42,8 +42,20 @@ impl Console {
         self.back = self.back.saturating_add_signed(rows).min(all.saturating_sub(height));
     }
 
-    /// The rows that a pane of this size shows, and whether there are later ones.
-    pub fn visible(&self, columns: usize, height: usize) -> (Vec<(Kind, String)>, bool) {
+    /// Scrolls back to the command of the last answer, if the answer is longer than the pane.
+    pub fn open_at_start(&mut self, columns: usize, height: usize) {
+        let mut rows = 0;
+        for (kind, line) in self.lines.iter().rev() {
+            rows += text::wrap(line, columns).len();
+            if *kind == Kind::Echo {
+                self.back = rows.saturating_sub(height);
+                return;
+            }
+        }
+    }
+
+    /// The rows that a pane of this size shows, and the number of later ones.
+    pub fn visible(&self, columns: usize, height: usize) -> (Vec<(Kind, String)>, usize) {
         let wanted = height + self.back;
         let mut rows: VecDeque<(Kind, String)> = VecDeque::new();
         for (kind, line) in self.lines.iter().rev() {
@@ -57,7 +69,7 @@ impl Console {
         let hidden = self.back.min(rows.len().saturating_sub(height));
         let end = rows.len() - hidden;
         let start = end.saturating_sub(height);
-        (rows.range(start..end).cloned().collect(), hidden > 0)
+        (rows.range(start..end).cloned().collect(), hidden)
     }
 
     /// The lines of the last answer, for copying.
@@ -80,13 +92,28 @@ mod tests {
         (0..10).for_each(|n| console.push(Kind::Output, format!("line {n}")));
         let (rows, more) = console.visible(20, 3);
         assert_eq!(rows.iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>(), ["line 7", "line 8", "line 9"]);
-        assert!(!more);
+        assert_eq!(more, 0);
         console.scroll(100, 20, 3);
         let (rows, more) = console.visible(20, 3);
         assert_eq!(rows[0].1, "line 0");
-        assert!(more);
+        assert_eq!(more, 7);
         console.push(Kind::Echo, "step");
         assert_eq!(console.visible(20, 1).0[0].1, "step");
+    }
+
+    #[test]
+    fn a_long_answer_opens_at_its_command_and_a_short_one_at_the_end() {
+        let mut console = Console::default();
+        console.push(Kind::Echo, "(llmdbg) help");
+        console.extend(Kind::Output, (0..9).map(|n| format!("line {n}")));
+        console.open_at_start(20, 4);
+        let (rows, more) = console.visible(20, 4);
+        assert_eq!((rows[0].1.as_str(), more), ("(llmdbg) help", 6));
+        console.push(Kind::Echo, "(llmdbg) p 1");
+        console.push(Kind::Output, "$1 = 1");
+        console.open_at_start(20, 4);
+        let (rows, more) = console.visible(20, 4);
+        assert_eq!((rows[3].1.as_str(), more), ("$1 = 1", 0));
     }
 
     #[test]

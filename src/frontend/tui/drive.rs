@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Select, Sender, TryRecvError};
 use ratatui::Terminal;
 use ratatui::backend::Backend;
+use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::console::Kind;
@@ -44,6 +45,10 @@ pub trait Host {
     fn suspend(&mut self) -> io::Result<()>;
     /// Takes the terminal again after a stop from outside.
     fn retake(&mut self) -> io::Result<()>;
+    /// Writes a picture of the screen; returns the name of the file.
+    fn keep_picture(&mut self, svg: &str) -> io::Result<String>;
+    /// Takes the mouse, or leaves it to the terminal.
+    fn mouse(&mut self, on: bool) -> io::Result<()>;
     /// Keeps a line for the next session.
     fn remember(&mut self, line: &str) -> io::Result<()>;
 }
@@ -103,6 +108,18 @@ fn perform<B: Backend<Error = E>, E: std::error::Error + Send + Sync + 'static>(
             state.console.push(Kind::Notice, said);
             state.dirty = Dirty::Now;
         }
+        Effect::Picture => {
+            let area = Rect::new(0, 0, state.size.0, state.size.1);
+            let mut buffer = Buffer::empty(area);
+            super::view::draw(state, area, &mut buffer);
+            let said = match host.keep_picture(&super::svg::svg(&buffer)) {
+                Ok(name) => (Kind::Notice, format!("The screen is in {name}.")),
+                Err(error) => (Kind::Error, format!("cannot write a picture of the screen: {error}")),
+            };
+            state.console.push(said.0, said.1);
+            state.dirty = Dirty::Now;
+        }
+        Effect::Mouse(on) => host.mouse(on)?,
         Effect::Remember(line) => {
             if let Err(error) = host.remember(&line) {
                 state.console.push(Kind::Notice, format!("history not saved: {error}"));

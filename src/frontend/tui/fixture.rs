@@ -8,7 +8,7 @@ use super::panes::Panes;
 use super::state::{Colours, State};
 use crate::answer::{Answer, ErrorView, MapView, Reason, Scale, StopView, Summary, Table, TokenView};
 use crate::engine::messages::{
-    Breakpoint, Focus, ModuleLine, OpFlags, OpLine, Panel, PanelContent, PanelRequest, PanelView, Snapshot,
+    Breakpoint, Focus, ModuleLine, OpFlags, OpLine, Panel, PanelContent, PanelRequest, PanelView, Snapshot, TopItem,
 };
 use crate::term::ColorDepth;
 
@@ -153,7 +153,12 @@ pub fn panel(snapshot: &Snapshot, request: &PanelRequest) -> Panel {
                 .collect(),
         ),
         PanelView::TopK | PanelView::Auto => PanelContent::TopK(
-            (0..10).map(|rank| (4 * rank, format!(" word{rank}"), 9.5 - 1.25 * rank as f64)).collect(),
+            (0..10)
+                .map(|rank| {
+                    let (label, value) = (format!(" word{rank}"), 9.5 - 1.25 * rank as f64);
+                    TopItem { index: 4 * rank, label, value, chance: Some(0.5f64.powi(rank as i32 + 1)) }
+                })
+                .collect(),
         ),
         _ => PanelContent::Vector { axis: "dim".to_string(), data: (0..32).map(wave).collect(), pool: 4 },
     };
@@ -267,5 +272,9 @@ fn summary(data: &[f64]) -> Summary {
 pub fn state(depth: ColorDepth) -> State {
     let glyphs: &'static Glyphs = if depth == ColorDepth::Mono { &ASCII } else { &UNICODE };
     let colours = Colours { depth, user: None };
-    State::new("tiny-gpt2".to_string(), colours, glyphs, Keymap::new(None).0, Panes::new(None).0)
+    let mut state = State::new("tiny-gpt2".to_string(), colours, glyphs, Keymap::new(None).0, Panes::new(None).0);
+    // Most tests are about keys.
+    state.typing = false;
+    state.rest();
+    state
 }

@@ -11,11 +11,15 @@ use crate::term::Chord;
 
 pub const DEFAULT: &str = include_str!("../../../config/keys.toml");
 
+const NO_KEY: &str = "no such key; the comment at the top of keys.toml lists them";
+
 #[derive(Clone, Debug, Default)]
 pub struct Keymap {
     /// The keys of each of [`ACTIONS`].
     keys: Vec<Vec<Keys>>,
     actions: HashMap<Keys, Action>,
+    /// Keys of command lines of the user's own.
+    lines: Vec<(Keys, &'static str)>,
 }
 
 /// One key, or two that are pressed one after another.
@@ -50,7 +54,7 @@ impl fmt::Display for Keys {
 impl Keymap {
     /// The default keys, patched by the text of a user's file; and the mistakes in that text.
     pub fn new(user: Option<&str>) -> (Self, Vec<Problem>) {
-        let mut map = Self { keys: vec![Vec::new(); ACTIONS.len()], actions: HashMap::new() };
+        let mut map = Self { keys: vec![Vec::new(); ACTIONS.len()], ..Self::default() };
         let problems = [Some(DEFAULT), user].into_iter().flatten().flat_map(|text| map.apply(text)).collect();
         (map, problems)
     }
@@ -81,7 +85,45 @@ impl Keymap {
     }
 
     fn apply(&mut self, text: &str) -> Vec<Problem> {
-        sections(text, "keys are", &["keys"], |_, table, problems| self.apply_table(table, problems))
+        sections(text, "keys are", &["keys", "commands"], |name, table, problems| match name {
+            "keys" => self.apply_table(table, problems),
+            _ => self.apply_commands(table, problems),
+        })
+    }
+
+    /// Binds command lines: `"print loss" = ["F5"]`.
+    fn apply_commands(&mut self, table: DeTable<'_>, problems: &mut Problems<'_>) {
+        for (line, value) in table {
+            let entries = value.get_ref().as_array().map_or(&[][..], |entries| entries);
+            if entries.is_empty() {
+                let message = format!("the keys of \"{}\" must be a list such as [\"F5\"]", line.get_ref());
+                problems.add(value.span(), message);
+            }
+            for entry in entries {
+                match entry.get_ref().as_str().and_then(Keys::parse) {
+                    None => problems.add(entry.span(), NO_KEY),
+                    Some(keys) if self.clashes(keys, "") => {
+                        let key = keys.lead.unwrap_or(keys.last);
+                        problems.add(entry.span(), format!("{key} cannot be both a key and the first of two keys"));
+                    }
+                    Some(keys) => self.bind_line(keys, line.get_ref()),
+                }
+            }
+        }
+    }
+
+    fn bind_line(&mut self, keys: Keys, line: &str) {
+        self.keys.iter_mut().for_each(|known| known.retain(|known| *known != keys));
+        self.lines.retain(|(known, _)| *known != keys);
+        // A configuration is read once and lasts as long as the program.
+        let line: &'static str = String::leak(line.to_string());
+        self.lines.push((keys, line));
+        self.actions.insert(keys, Action::Command(line));
+    }
+
+    /// The command lines of the user's own, with their keys.
+    pub fn lines(&self) -> &[(Keys, &'static str)] {
+        &self.lines
     }
 
     fn apply_table(&mut self, table: DeTable<'_>, problems: &mut Problems<'_>) {
@@ -101,7 +143,7 @@ impl Keymap {
             let mut chords = Vec::new();
             for entry in entries {
                 let Some(keys) = entry.get_ref().as_str().and_then(Keys::parse) else {
-                    problems.add(entry.span(), "no such key; the comment at the top of keys.toml lists them");
+                    problems.add(entry.span(), NO_KEY);
                     continue;
                 };
                 if self.clashes(keys, &word) {
@@ -123,7 +165,9 @@ impl Keymap {
     /// Whether a key would both have an action and be the first of two keys. The present keys of the action `word` do
     /// not count.
     fn clashes(&self, keys: Keys, word: &str) -> bool {
-        let others = || self.bindings().filter(|(info, _)| info.name != word).flat_map(|(_, keys)| keys);
+        let of_lines = || self.lines.iter().map(|(keys, _)| keys);
+        let others =
+            || self.bindings().filter(|(info, _)| info.name != word).flat_map(|(_, keys)| keys).chain(of_lines());
         match keys.lead {
             Some(lead) => others().any(|known| *known == Keys::one(lead)),
             None => others().any(|known| known.lead == Some(keys.last)),
@@ -180,6 +224,19 @@ mod tests {
         assert!(messages[3].contains("x is already the key of"));
         assert_eq!(map.action(Chord::char('n')), Some(Action::Command("next")));
         assert_eq!(map.action(Chord::char('l')), Some(Action::Command("layer")));
+    }
+
+    #[test]
+    fn any_command_line_may_have_a_key() {
+        let (map, problems) =
+            Keymap::new(Some("[commands]\n\"print/t softmax(logits[-1])\" = [\"F5\", \"Space x\"]\nlens = [\"s\"]\n"));
+        assert_eq!(problems, []);
+        assert_eq!(map.action(Chord::parse("F5").unwrap()), Some(Action::Command("print/t softmax(logits[-1])")));
+        assert_eq!(map.action(Chord::char('s')), Some(Action::Command("lens")));
+        assert_eq!(map.key_of("step"), "");
+        assert_eq!(map.lines().len(), 3);
+        let (_, problems) = Keymap::new(Some("[commands]\nlens = [\"Foo\"]\nheads = \"x\"\nlist = [\"Space\"]\n"));
+        assert_eq!(problems.len(), 3, "{problems:?}");
     }
 
     #[test]

@@ -27,6 +27,9 @@ const STACKED_FROM: u16 = 18;
 /// The number of columns that a pane in the lower row needs.
 const LOWER: u16 = 38;
 
+/// The smallest width of a column.
+const LEAST_COLUMN: u16 = 20;
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
     pub status: Rect,
@@ -36,10 +39,21 @@ pub struct Layout {
     pub boxed: bool,
 }
 
+/// What the user has chosen of a layout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Chosen {
+    /// Whether the focused pane fills the window.
+    pub zoom: bool,
+    /// The rows of the console; 0 leaves them to the layout.
+    pub console_rows: usize,
+    /// The columns of the left column.
+    pub column: Option<u16>,
+}
+
 impl Layout {
-    /// The layout of a window `area` with the focus on `focus`, which fills the window if `zoom` is set. The console
-    /// has `console_rows` rows if that is not 0. `None` below [`MINIMUM`].
-    pub fn new(area: Rect, arrangement: &Arrangement, focus: Pane, zoom: bool, console_rows: usize) -> Option<Self> {
+    /// The layout of a window `area` with the focus on `focus`. `None` below [`MINIMUM`].
+    pub fn new(area: Rect, arrangement: &Arrangement, focus: Pane, chosen: Chosen) -> Option<Self> {
+        let Chosen { zoom, console_rows, column } = chosen;
         let (width, height) = (area.width, area.height);
         if width < MINIMUM.0 || height < MINIMUM.1 {
             return None;
@@ -64,7 +78,7 @@ impl Layout {
         }
         let mut below = Vec::new();
         let upper = layout.split_below(height, console_rows, rows, &mut below);
-        layout.place(upper, arrangement, focus);
+        layout.place(upper, arrangement, focus, column);
         layout.areas.append(&mut below);
         Some(layout)
     }
@@ -102,7 +116,7 @@ impl Layout {
     }
 
     /// Places the panes of an arrangement in `upper`.
-    fn place(&mut self, upper: Rect, arrangement: &Arrangement, focus: Pane) {
+    fn place(&mut self, upper: Rect, arrangement: &Arrangement, focus: Pane, chosen: Option<u16>) {
         let width = upper.width;
         if width < SIDE_BY_SIDE {
             let all = arrangement.panes.iter().chain(&arrangement.narrow);
@@ -120,6 +134,7 @@ impl Layout {
             _ if left == Pane::Program => 41,
             _ => width / 2,
         };
+        let column = chosen.map_or(column, |chosen| chosen.clamp(LEAST_COLUMN, width - LEAST_COLUMN));
         let others = arrangement.panes.iter().copied().filter(|pane| ![left, right].contains(pane));
         let others: Vec<Pane> = others.collect();
         let stacked = upper.height >= STACKED_FROM && !others.is_empty();
@@ -178,9 +193,10 @@ mod tests {
             let focuses = arrangement.panes.iter().chain(&[Pane::Tokens, Pane::Console]);
             for (focus, zoom) in focuses.flat_map(|focus| [(*focus, false), (*focus, true)]) {
                 for (width, height) in (0..180).step_by(7).flat_map(|w| (0..60).step_by(3).map(move |h| (w, h))) {
-                    for console in [0, 1, 500] {
+                    for (console_rows, column) in [(0, None), (1, Some(1)), (500, Some(500))] {
                         let window = Rect::new(0, 0, width, height);
-                        let Some(layout) = Layout::new(window, arrangement, focus, zoom, console) else {
+                        let chosen = Chosen { zoom, console_rows, column };
+                        let Some(layout) = Layout::new(window, arrangement, focus, chosen) else {
                             assert!(width < MINIMUM.0 || height < MINIMUM.1);
                             continue;
                         };
@@ -203,7 +219,8 @@ mod tests {
             let pane = panes.find(pane).expect("a pane");
             for (width, height) in [(60, 20), (80, 24), (100, 24), (120, 40), (200, 60)] {
                 let window = Rect::new(0, 0, width, height);
-                let layout = Layout::new(window, panes.layout(name), Pane::Program, false, 0).expect("a layout");
+                let layout =
+                    Layout::new(window, panes.layout(name), Pane::Program, Chosen::default()).expect("a layout");
                 assert!(layout.area(pane).is_some(), "{name} at {width}x{height}");
             }
         }
@@ -212,7 +229,7 @@ mod tests {
     #[test]
     fn eighty_by_twenty_four_keeps_two_panes_tokens_and_console() {
         let (panes, _) = Panes::new(None);
-        let layout = Layout::new(Rect::new(0, 0, 80, 24), panes.layout("program"), Pane::Program, false, 0);
+        let layout = Layout::new(Rect::new(0, 0, 80, 24), panes.layout("program"), Pane::Program, Chosen::default());
         let layout = layout.expect("a layout");
         assert_eq!(layout.inside(Pane::Program), (35, 10));
         assert_eq!(layout.inside(Pane::Value), (42, 10));

@@ -17,6 +17,16 @@ pub enum Msg {
     Tick(Instant),
 }
 
+impl Msg {
+    /// When it came.
+    pub fn time(&self) -> Option<Instant> {
+        match self {
+            Msg::Engine(_, now) | Msg::Input(_, now) | Msg::Signal(_, now) | Msg::Tick(now) => Some(*now),
+            Msg::EngineGone => None,
+        }
+    }
+}
+
 /// An output of the core.
 #[derive(Clone, Debug)]
 pub enum Effect {
@@ -24,6 +34,10 @@ pub enum Effect {
     /// Set the flag that interrupts the engine.
     Interrupt,
     Copy(String),
+    /// Write a picture of the screen.
+    Picture,
+    /// Take the mouse, or leave it to the terminal.
+    Mouse(bool),
     /// Append a line to the history file.
     Remember(String),
     /// Restore the terminal, stop the process, and take the terminal again when the process continues.

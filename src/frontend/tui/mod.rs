@@ -14,6 +14,7 @@ mod heads;
 mod history;
 mod keymap;
 mod layout;
+mod letters;
 pub mod measure;
 mod message;
 mod palette;
@@ -21,8 +22,11 @@ pub mod panes;
 mod prompt;
 mod query;
 mod queue;
+mod reader;
+mod scales;
 mod state;
 mod strings;
+mod svg;
 mod text;
 mod theme;
 mod tour;
@@ -128,6 +132,9 @@ fn initial_state(options: &TuiOptions, capabilities: &Capabilities) -> State {
     let glyphs = if ascii { &glyphs::ASCII } else { &glyphs::UNICODE };
     let mut state = State::new(options.model.clone(), colours, glyphs, keymap, panes);
     state.tour = options.tour.then(tour::Tour::new);
+    // The tour is a tour of the keys.
+    state.typing &= !options.tour;
+    state.rest();
     state.console.extend(console::Kind::Notice, &options.banner);
     let problems = [theme_problems, key_problems, layout_problems];
     for ((name, file), problems) in names.iter().zip(&files).zip(problems) {
@@ -176,6 +183,17 @@ impl Host for Tty {
 
     fn retake(&mut self) -> io::Result<()> {
         self.screen.retake()
+    }
+
+    fn keep_picture(&mut self, svg: &str) -> io::Result<String> {
+        let free = (1..).map(|number| format!("llmdbg-{number}.svg")).find(|name| !std::path::Path::new(name).exists());
+        let name = free.unwrap_or_default();
+        std::fs::write(&name, svg)?;
+        Ok(name)
+    }
+
+    fn mouse(&mut self, on: bool) -> io::Result<()> {
+        self.screen.mouse(on)
     }
 
     fn remember(&mut self, line: &str) -> io::Result<()> {

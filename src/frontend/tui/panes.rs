@@ -57,10 +57,19 @@ pub struct Arrangement {
     pub narrow: [Pane; 2],
 }
 
+/// A pane that shows the answer of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    pub name: String,
+    pub command: String,
+    /// Whether its last row is selected first.
+    pub from_end: bool,
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Panes {
-    /// The names and commands of the panes that show answers.
-    pub queries: Vec<(String, String)>,
+    /// The panes that show answers.
+    pub queries: Vec<Query>,
     /// The layouts, in the order of `layout next`.
     pub layouts: Vec<Arrangement>,
 }
@@ -85,14 +94,14 @@ impl Panes {
 
     pub fn name(&self, pane: Pane) -> &str {
         match pane {
-            Pane::Query(number) => self.queries.get(number).map_or("", |(name, _)| name),
+            Pane::Query(number) => self.queries.get(number).map_or("", |query| &query.name),
             _ => BUILT_IN.iter().find(|(_, known)| *known == pane).map_or("", |(name, _)| name),
         }
     }
 
     pub fn find(&self, name: &str) -> Option<Pane> {
         let built_in = BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, pane)| *pane);
-        built_in.or_else(|| self.queries.iter().position(|(known, _)| known == name).map(Pane::Query))
+        built_in.or_else(|| self.queries.iter().position(|query| query.name == name).map(Pane::Query))
     }
 
     pub fn with(&self, pane: Pane) -> Option<&Arrangement> {
@@ -114,19 +123,28 @@ impl Panes {
         for (name, value) in as_written(table) {
             let word = name.get_ref().to_string();
             let mut wrong = |message: String| problems.add(value.span(), message);
-            let DeValue::String(command) = value.get_ref() else {
-                wrong(format!("the pane \"{word}\" must be a command in quotes"));
-                continue;
+            let at = |key: &str| value.get_ref().get(key).and_then(|value| value.get_ref().as_str());
+            let (command, from_end) = match (value.get_ref(), at("command"), at("start")) {
+                (DeValue::String(command), ..) => (command.to_string(), false),
+                (_, Some(command), Some("start") | None) => (command.to_string(), false),
+                (_, Some(command), Some("end")) => (command.to_string(), true),
+                _ => {
+                    let form = "a command in quotes, or { command = \"...\", start = \"end\" }";
+                    wrong(format!("the pane \"{word}\" must be {form}"));
+                    continue;
+                }
             };
             let first = command.split_whitespace().next().unwrap_or_default();
             if BUILT_IN.iter().any(|(known, _)| *known == word) {
                 wrong(format!("the pane \"{word}\" is built in and cannot show a command"));
             } else if !Console::command(first).is_some_and(|found| found.fills) {
                 wrong(format!("a pane can only show a read-only command, and \"{first}\" is not one"));
-            } else if let Some(known) = self.queries.iter_mut().find(|(known, _)| *known == word) {
-                known.1 = command.to_string();
             } else {
-                self.queries.push((word, command.to_string()));
+                let query = Query { name: word, command, from_end };
+                match self.queries.iter_mut().find(|known| known.name == query.name) {
+                    Some(known) => *known = query,
+                    None => self.queries.push(query),
+                }
             }
         }
     }
@@ -150,7 +168,7 @@ impl Panes {
             let entries = value.get(key).and_then(|value| value.get_ref().as_array()).ok_or_else(shape)?;
             let pane = |entry: &DeValue<'_>| {
                 let word = entry.as_str().ok_or_else(shape)?;
-                let queries = self.queries.iter().map(|(known, _)| known.as_str());
+                let queries = self.queries.iter().map(|query| query.name.as_str());
                 let names = BUILT_IN.iter().map(|(known, _)| *known).chain(queries);
                 let found = self.find(word).filter(|pane| !matches!(pane, Pane::Tokens | Pane::Console));
                 found.ok_or_else(|| match word {
@@ -189,7 +207,7 @@ mod tests {
         let (panes, problems) = Panes::new(None);
         assert_eq!(problems, []);
         assert_eq!(panes.names(), Screen::default().layouts);
-        for (number, (name, _)) in panes.queries.iter().enumerate() {
+        for (number, Query { name, .. }) in panes.queries.iter().enumerate() {
             assert_eq!(panes.find(name), Some(Pane::Query(number)));
             assert_eq!(panes.name(Pane::Query(number)), name);
         }

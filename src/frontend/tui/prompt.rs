@@ -11,8 +11,6 @@ use crate::term::{Chord, Key};
 pub enum Purpose {
     #[default]
     Command,
-    /// Part of the name of a site to search for.
-    Site,
     /// Part of an earlier line to search for.
     History {
         before: String,

@@ -9,16 +9,28 @@ pub struct QueryPane {
     /// The selected row, and in a map the selected column.
     pub at: (usize, usize),
     pub asking: Asking<String>,
+    /// Whether the last row of the first answer is selected.
+    from_end: bool,
 }
 
 impl QueryPane {
+    pub fn new(from_end: bool) -> Self {
+        Self { from_end, ..Self::default() }
+    }
+
     /// Takes the answer, if it is the answer to the request of this pane.
     pub fn receive(&mut self, line: &str, answer: &Answer) {
         if self.asking.asked.as_deref() == Some(line) {
             self.asking.answered();
             self.answer = Some(answer.clone());
-            self.shift(0, 0);
+            let is_there = !matches!(answer, Answer::Error(_));
+            let down = if is_there && std::mem::take(&mut self.from_end) { isize::MAX } else { 0 };
+            self.shift(down, 0);
         }
+    }
+
+    pub fn is_map(&self) -> bool {
+        matches!(self.answer, Some(Answer::Map(_)))
     }
 
     fn extent(&self) -> (usize, usize) {

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use crate::engine::messages::{Request, Source};
 
@@ -30,6 +31,8 @@ pub struct Pending {
 pub struct Queue {
     waiting: VecDeque<Pending>,
     running: Option<Pending>,
+    /// When it was started.
+    since: Option<Instant>,
     next_id: u64,
 }
 
@@ -52,12 +55,23 @@ impl Queue {
         self.running.as_ref()
     }
 
+    /// When the running command was started.
+    pub fn since(&self) -> Option<Instant> {
+        self.since.filter(|_| self.running.is_some())
+    }
+
+    /// The commands that wait, as they are shown.
+    pub fn waiting(&self) -> impl Iterator<Item = String> {
+        self.waiting.iter().map(Pending::shown)
+    }
+
     /// Starts the next command if none is running.
-    pub fn start_next(&mut self) -> Option<Pending> {
+    pub fn start_next(&mut self, now: Instant) -> Option<Pending> {
         if self.running.is_some() {
             return None;
         }
         self.running = self.waiting.pop_front();
+        self.since = Some(now);
         self.running.clone()
     }
 
@@ -100,11 +114,13 @@ mod tests {
         for line in ["step", "next"] {
             queue.push(Job::Line(line.to_string(), Source::Prompt), false);
         }
-        let first = queue.start_next().expect("a command");
-        assert_eq!(queue.start_next(), None);
+        let now = Instant::now();
+        let first = queue.start_next(now).expect("a command");
+        assert_eq!((queue.start_next(now), queue.since()), (None, Some(now)));
+        assert_eq!(queue.waiting().collect::<Vec<_>>(), ["next"]);
         assert_eq!(queue.finish(first.id + 7), None);
         assert_eq!(queue.finish(first.id), Some(first));
-        assert_eq!(queue.start_next().map(|next| next.shown()).as_deref(), Some("next"));
+        assert_eq!(queue.start_next(now).map(|next| next.shown()).as_deref(), Some("next"));
         assert_eq!(queue.drop_waiting(), 0);
     }
 }

@@ -10,16 +10,19 @@ use super::console::Console;
 use super::glyphs::Glyphs;
 use super::heads::HeadsPane;
 use super::keymap::Keymap;
-use super::layout::{Layout, MINIMUM};
+use super::layout::{Chosen, Layout, MINIMUM};
+use super::letters::Letters;
 use super::message::Effect;
 use super::palette::Palette;
 use super::panes::{Pane, Panes};
-use super::prompt::Prompt;
+use super::prompt::{Prompt, Purpose};
 use super::query::QueryPane;
 use super::queue::Queue;
+use super::reader::AnswerReader;
 use super::theme::Theme;
 use super::tour::{self, Tour};
 use super::tree::Tree;
+use super::update::mouse::Border;
 use super::value::ValuePane;
 use super::view::value::capacity;
 use super::view::{heat, multiples};
@@ -30,6 +33,10 @@ use crate::term::{Chord, ColorDepth};
 
 /// Keys that follow each other faster than this count as one key that is held down.
 pub const HELD: Duration = Duration::from_millis(80);
+
+/// A command that takes longer than this has a line that says so, which is drawn again every [`BUSY_EVERY`].
+const BUSY_AFTER: Duration = Duration::from_millis(300);
+const BUSY_EVERY: Duration = Duration::from_secs(1);
 
 /// The time without keys after which a held key counts as released, and the value is requested.
 pub const QUIET: Duration = Duration::from_millis(60);
@@ -43,6 +50,10 @@ pub enum Mode {
     Confirm,
     /// The help is shown, scrolled by this many rows.
     Help(usize),
+    /// A letter selects a row of the focused pane.
+    Jump,
+    /// The last answer fills the window.
+    Reader,
     Palette,
     /// The first key of two has been pressed.
     Prefix(Chord),
@@ -87,9 +98,14 @@ pub struct State {
     /// What the session last said about the screen.
     pub screen: ScreenView,
     pub console: Console,
+    /// The last answer, to be read in the whole window.
+    pub reader: AnswerReader,
     pub prompt: Prompt,
     pub block: Reader,
     pub mode: Mode,
+    /// Whether the prompt has the keyboard when nothing else needs it; otherwise single keys act.
+    pub typing: bool,
+    pub letters: Letters,
     pub focus: Pane,
     /// Whether that pane fills the window.
     pub zoom: bool,
@@ -98,6 +114,18 @@ pub struct State {
     /// The text of the last search for a site.
     pub sought: String,
     pub queue: Queue,
+    /// Whether the program has the mouse.
+    pub mouse: bool,
+    /// The place and the time of the last click.
+    pub pressed: Option<((u16, u16), Instant)>,
+    /// The line between panes that is being dragged.
+    pub dragged: Option<Border>,
+    /// The width of the left column, if it was dragged.
+    pub column: Option<u16>,
+    /// When the last message came.
+    pub now: Instant,
+    /// When the busy line was last due.
+    pub busy_drawn: Option<Instant>,
     pub interrupted: Option<Instant>,
     pub last_key: Option<Instant>,
     /// Whether a key is held down. Text follows it at once, values after it is released.
@@ -122,7 +150,7 @@ impl State {
             tree: Tree::default(),
             value: ValuePane::default(),
             heads: HeadsPane::default(),
-            queries: vec![QueryPane::default(); panes.queries.len()],
+            queries: panes.queries.iter().map(|pane| QueryPane::new(pane.from_end)).collect(),
             layout_name: panes.layouts[0].name.clone(),
             panes,
             screen: ScreenView::default(),
@@ -131,11 +159,20 @@ impl State {
             console: Console::default(),
             prompt: Prompt::default(),
             block: Reader::default(),
-            mode: Mode::default(),
+            mode: Mode::Prompt,
+            typing: true,
+            letters: Letters::default(),
+            reader: AnswerReader::default(),
             focus: Pane::default(),
             zoom: false,
             sought: String::new(),
             queue: Queue::default(),
+            mouse: false,
+            pressed: None,
+            dragged: None,
+            column: None,
+            now: Instant::now(),
+            busy_drawn: None,
             interrupted: None,
             last_key: None,
             held: false,
@@ -148,13 +185,33 @@ impl State {
     pub fn layout(&self) -> Option<Layout> {
         let (width, height) = (self.size.0, self.size.1 - self.tour_rows());
         let arrangement = self.panes.layout(&self.layout_name);
-        Layout::new(Rect::new(0, 0, width, height), arrangement, self.focus, self.zoom, self.screen.console_rows)
+        let chosen = Chosen { zoom: self.zoom, console_rows: self.screen.console_rows, column: self.column };
+        Layout::new(Rect::new(0, 0, width, height), arrangement, self.focus, chosen)
     }
 
     /// The rows at the bottom that belong to the tour; 0 if the rest would be too small.
     pub fn tour_rows(&self) -> u16 {
         let fits = self.tour.is_some() && self.size.1 >= MINIMUM.1 + tour::ROWS;
         if fits { tour::ROWS } else { 0 }
+    }
+
+    /// Gives the keyboard back to what has it when nothing else needs it: the prompt, or the keys.
+    pub fn rest(&mut self) {
+        self.mode = if self.typing { Mode::Prompt } else { Mode::Keys };
+        if self.prompt.purpose != Purpose::Command {
+            self.prompt.open(Purpose::Command, "");
+        }
+    }
+
+    /// How long the running command has been running, if that is long enough to say so.
+    pub fn busy(&self) -> Option<Duration> {
+        let since = self.queue.since().filter(|_| self.snapshot.is_some())?;
+        Some(self.now.saturating_duration_since(since)).filter(|took| *took >= BUSY_AFTER)
+    }
+
+    /// How long a letter waits for the next one in key mode.
+    pub fn key_wait(&self) -> Duration {
+        Duration::from_millis(self.screen.key_wait)
     }
 
     /// Follows the session's description of the screen where it has changed. The rest stays, because keys may have
@@ -240,15 +297,20 @@ impl State {
 
     /// When the core is to get a tick although nothing happens.
     pub fn wake(&self) -> Option<Instant> {
-        let last = self.last_key.filter(|_| self.held)?;
-        Some(last + QUIET)
+        let released = self.last_key.filter(|_| self.held).map(|last| last + QUIET);
+        let letter = self.letters.waiting().map(|(_, since)| since + self.key_wait());
+        let busy = self.queue.since().map(|since| match self.busy_drawn {
+            Some(drawn) if drawn >= since => drawn + BUSY_EVERY,
+            _ => since + BUSY_AFTER,
+        });
+        [released, letter, busy].into_iter().flatten().min()
     }
 
     /// Adjusts scrolling and requests what the panes need, after any change; and starts the next command.
     pub fn settle(&mut self) -> Vec<Effect> {
         let mut effects = Vec::new();
         let Some(snapshot) = self.snapshot.clone() else { return effects };
-        if let Some(next) = self.queue.start_next() {
+        if let Some(next) = self.queue.start_next(self.now) {
             if !next.quiet && !next.echoed && !next.shown().is_empty() {
                 self.echo(&next.shown());
             }
@@ -286,7 +348,7 @@ impl State {
             match *pane {
                 Pane::Query(number) => {
                     let known = self.queries.get_mut(number).zip(self.panes.queries.get(number));
-                    let line = known.and_then(|(query, (_, line))| query.asking.request(line.clone()));
+                    let line = known.and_then(|(query, pane)| query.asking.request(pane.command.clone()));
                     effects.extend(line.map(Effect::query));
                 }
                 Pane::Heads => {
@@ -294,7 +356,13 @@ impl State {
                         effects.extend(self.heads.grid.asking.request(line).map(Effect::query));
                     } else if let Some(op) = self.heads_op() {
                         let count = self.snapshot.as_ref().map_or(1, |snapshot| snapshot.heads);
-                        let plan = multiples::plan(layout.inside(Pane::Heads), count, 0, &self.theme, self.glyphs);
+                        let plan = multiples::plan(
+                            multiples::room(layout.inside(Pane::Heads)),
+                            count,
+                            0,
+                            &self.theme,
+                            self.glyphs,
+                        );
                         let (view, gradient) = (PanelView::Heads, self.value.gradient);
                         let wanted = PanelRequest { op, cells: plan.cells, view, gradient, from: None };
                         effects.extend(self.heads.asking.request(wanted).map(Effect::panel));

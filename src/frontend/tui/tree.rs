@@ -7,6 +7,10 @@ use crate::engine::messages::Snapshot;
 /// The rows between the selection and the edge of the pane, where possible.
 const MARGIN: usize = 1;
 
+/// The number of modules that stay visible above the rows inside them, in a pane of at least that many rows.
+const STICKY: usize = 2;
+const STICKY_FROM: usize = 7;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Node {
     Module(usize),
@@ -156,6 +160,33 @@ impl Tree {
         (op < snapshot.ops.len()).then_some(op)
     }
 
+    /// The rows that `height` rows show, with their numbers: the modules around the first one stay above it.
+    pub fn shown(&self, rows: &[Row], height: usize) -> Vec<(usize, Row)> {
+        let around = |at: usize| -> Vec<(usize, Row)> {
+            let mut found = Vec::new();
+            let mut depth = rows.get(at).map_or(0, |row| row.depth);
+            for (number, row) in rows.iter().enumerate().take(at).rev() {
+                if row.depth < depth && matches!(row.node, Node::Module(_)) {
+                    depth = row.depth;
+                    found.push((number, *row));
+                }
+            }
+            found.reverse();
+            found
+        };
+        let most = if height < STICKY_FROM { 0 } else { STICKY };
+        let mut heads = Vec::new();
+        for count in 0..=most {
+            heads = around(self.scroll + count);
+            heads.truncate(most);
+            if heads.len() <= count {
+                break;
+            }
+        }
+        let first = self.scroll + heads.len();
+        heads.into_iter().chain(rows.iter().copied().enumerate().skip(first)).take(height).collect()
+    }
+
     /// Scrolls as little as possible so that the selection, and the cursor if there is room, is visible in `height`
     /// rows.
     pub fn settle(&mut self, snapshot: &Snapshot, height: usize) {
@@ -168,7 +199,8 @@ impl Tree {
         let last = cursor.filter(|cursor| *cursor > chosen && cursor - chosen < height).unwrap_or(chosen);
         let margin = MARGIN.min(height.saturating_sub(1) / 2);
         let lowest = (last + margin + 1).saturating_sub(height);
-        let highest = chosen.saturating_sub(margin);
+        let heads = if height < STICKY_FROM { 0 } else { rows.get(chosen).map_or(0, |row| row.depth.min(STICKY)) };
+        let highest = chosen.saturating_sub(margin + heads);
         self.scroll = self.scroll.max(lowest).min(highest).min(rows.len().saturating_sub(height));
     }
 }

@@ -1,6 +1,7 @@
 //! The state of the value pane: the view, the data, and the crosshair.
 
 use super::asking::Asking;
+use super::scales::Scaling;
 use crate::answer::ErrorView;
 use crate::engine::messages::{Panel, PanelContent, PanelRequest, PanelView};
 
@@ -8,6 +9,8 @@ use crate::engine::messages::{Panel, PanelContent, PanelRequest, PanelView};
 pub struct ValuePane {
     pub view: PanelView,
     pub gradient: bool,
+    /// The scale of every map on the screen.
+    pub scaling: Scaling,
     pub panel: Option<Result<Panel, ErrorView>>,
     pub row: usize,
     /// The column of the crosshair: a column of a map, a bar of a vector, a line of the largest elements.
@@ -43,7 +46,16 @@ impl ValuePane {
     }
 
     pub fn cycle(&mut self) {
-        self.view = match self.view {
+        // What the automatic view shows now is not shown again.
+        let shown = match (self.view, &self.panel) {
+            (PanelView::Auto, Some(Ok(panel))) => match panel.content {
+                PanelContent::Heat { .. } => PanelView::Heat,
+                PanelContent::Vector { .. } => PanelView::Vector,
+                _ => PanelView::Auto,
+            },
+            (view, _) => view,
+        };
+        self.view = match shown {
             PanelView::Auto => PanelView::Heat,
             PanelView::Heat => PanelView::Numbers,
             PanelView::Numbers => PanelView::Vector,
@@ -64,6 +76,29 @@ impl ValuePane {
         } else if !closer {
             self.window = None;
         }
+    }
+
+    /// The slice that the pane shows of a site, as an expression has it: `[head=4]`; empty for all of it. Of a map of
+    /// positions it is the row of the crosshair.
+    pub fn slice(&self, site: &str) -> String {
+        let Some(Ok(panel)) = &self.panel else { return String::new() };
+        let short = super::text::short_site(site);
+        let Some(rest) = super::text::short_site(&panel.title).strip_prefix(&short).map(str::to_string) else {
+            return String::new();
+        };
+        let words: Vec<&str> = rest.split_whitespace().collect();
+        let axes = ["head", "pos", "q"];
+        let named =
+            |pair: &[&str]| axes.contains(&pair[0]) && pair.get(1).is_some_and(|at| at.parse::<usize>().is_ok());
+        let mut slices: Vec<String> =
+            words.chunks(2).take_while(|pair| named(pair)).map(|pair| format!("{}={}", pair[0], pair[1])).collect();
+        if let (true, PanelContent::Heat { map, .. }, Some((row, _))) =
+            (slices.is_empty(), &panel.content, self.element())
+            && axes.contains(&map.axes[0].as_str())
+        {
+            slices.push(format!("{}={row}", map.axes[0]));
+        }
+        if slices.is_empty() { String::new() } else { format!("[{}]", slices.join(", ")) }
     }
 
     /// The element of the whole map at the crosshair, in a map.
@@ -109,7 +144,7 @@ impl ValuePane {
             }
             PanelContent::Vector { data, .. } => lines.extend(data.iter().map(f64::to_string)),
             PanelContent::TopK(items) => {
-                lines.extend(items.iter().map(|(index, label, value)| format!("{index}\t{label}\t{value}")));
+                lines.extend(items.iter().map(|item| format!("{}\t{}\t{}", item.index, item.label, item.value)));
             }
             PanelContent::Scalar(value) => lines.push(value.to_string()),
         }

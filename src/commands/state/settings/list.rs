@@ -90,6 +90,14 @@ pub static SETTINGS: &[Setting] = &[
         set: |console, text| put(&mut console.session.run.sampling.stop, switch(text)),
     },
     Setting {
+        name: "key-wait",
+        takes: "a whole number of milliseconds, at most 2000",
+        default: "250",
+        about: "how long a letter waits in key mode, in case it begins a command that is being typed; 0 acts at once",
+        get: |console| console.screen.key_wait.to_string(),
+        set: |console, text| put(&mut console.screen.key_wait, text.parse().ok().filter(|ms| *ms <= 2000)),
+    },
+    Setting {
         name: "largest-held",
         takes: "a size such as 512MiB",
         default: "268435456",
@@ -142,6 +150,14 @@ pub static SETTINGS: &[Setting] = &[
         set: |console, text| put(&mut console.chosen.overwrite, switch(text)),
     },
     Setting {
+        name: "mouse",
+        takes: "on or off",
+        default: "off",
+        about: "whether the full screen uses the mouse; the terminal then selects text only with Shift",
+        get: |console| if console.screen.mouse { "on" } else { "off" }.to_string(),
+        set: |console, text| put(&mut console.screen.mouse, switch(text)),
+    },
+    Setting {
         name: "record-budget",
         takes: "a size such as 512MiB",
         default: "2147483648",
@@ -156,6 +172,21 @@ pub static SETTINGS: &[Setting] = &[
         about: "whether any script may run programs; what is typed, and the user's own init file, always may",
         get: |console| if console.chosen.shell { "on" } else { "off" }.to_string(),
         set: |console, text| put(&mut console.chosen.shell, switch(text)),
+    },
+    Setting {
+        name: "start-in",
+        takes: "prompt or keys",
+        default: "prompt",
+        about: "what has the keyboard when the full screen opens; Esc changes between the two",
+        get: |console| if console.screen.keys_first { "keys" } else { "prompt" }.to_string(),
+        set: |console, text| {
+            let keys = match text {
+                "keys" => Some(true),
+                "prompt" => Some(false),
+                _ => None,
+            };
+            put(&mut console.screen.keys_first, keys)
+        },
     },
     Setting {
         name: "theme",

@@ -4,7 +4,6 @@ use super::*;
 use crate::answer::{ErrorView, TokenView};
 use crate::engine::messages::PanelView;
 use crate::frontend::tui::panes::Pane;
-use crate::frontend::tui::prompt::Purpose;
 use crate::frontend::tui::state::Mode;
 
 fn session() -> Session {
@@ -139,7 +138,7 @@ fn the_chosen_op_gets_breakpoints_edits_and_runs() {
     assert_eq!(commands_of(&mut session, "Down b t"), ["break blocks.2.attn.pattern", "until blocks.2.attn.pattern"]);
     assert_eq!(commands_of(&mut session, "Up t"), ["goto blocks.2.attn.scores"]);
     session.keys("e");
-    assert_eq!(session.state.prompt.input.value(), "set blocks.2.attn.scores = ");
+    assert_eq!(session.state.prompt.input.value(), "set blocks.2.attn.scores[head=1] = ");
 }
 
 #[test]
@@ -183,24 +182,9 @@ fn folding_hides_and_the_parent_is_chosen() {
 }
 
 #[test]
-fn a_search_chooses_the_next_site_that_contains_the_text() {
-    let mut session = session();
-    session.keys("/");
-    assert_eq!(session.state.prompt.purpose, Purpose::Site);
-    session.keys("L 3 . m l p Enter");
-    assert_eq!(session.snapshot.ops[session.state.chosen_op().expect("a choice")].site, "blocks.3.mlp.pre");
-    session.keys("/ Enter");
-    assert_eq!(session.snapshot.ops[session.state.chosen_op().expect("a choice")].site, "blocks.3.mlp.post");
-    session.keys("/ z z z Enter");
-    assert!(session.lines().iter().any(|line| line.contains("No site contains \"zzz\".")));
-}
-
-#[test]
 fn views_cycle_and_panes_copy() {
     let mut session = session();
-    for view in
-        [PanelView::Heat, PanelView::Numbers, PanelView::Vector, PanelView::Histogram, PanelView::TopK, PanelView::Auto]
-    {
+    for view in [PanelView::Numbers, PanelView::Vector, PanelView::Histogram, PanelView::TopK, PanelView::Auto] {
         session.keys("m");
         assert_eq!(session.state.value.view, view);
     }
@@ -316,7 +300,7 @@ fn enter_on_a_row_of_an_answer_goes_to_the_site_it_names() {
     while session.state.panes.name(session.state.focus) != "lens" {
         session.keys("Tab");
     }
-    session.keys("Down Down Enter");
+    session.keys("Home Down Down Enter");
     assert_eq!(session.snapshot.ops[session.state.chosen_op().expect("a choice")].site, "blocks.2.resid_pre");
     session.keys("y");
     assert!(matches!(session.effects.last(), Some(Effect::Copy(text)) if text.contains("L2.resid_pre")));
@@ -358,7 +342,7 @@ fn a_pooled_map_is_looked_at_closer_and_followed_over_its_edges() {
     assert!(window(&session).is_some());
     session.keys("-");
     assert_eq!(window(&session), None);
-    session.keys("m m");
+    session.keys("m");
     assert_eq!(session.state.value.view, PanelView::Numbers);
     session.keys("End");
     assert_eq!(window(&session).map(|from| from.1), Some(128 - 3), "three numbers fit, and the last ones are shown");

@@ -1,11 +1,15 @@
 //! The whole interface without a terminal: pictures of it, what keys do, what frames cost, and that nothing fails at
 //! any size.
 
+mod answers;
 mod budget;
+mod finding;
+mod first_minute;
 mod keys;
 mod pictures;
 mod pty;
 mod random;
+mod screenshots;
 mod tour;
 
 use std::sync::Arc;
@@ -94,6 +98,17 @@ impl Session {
     fn press(&mut self, chord: Chord) {
         self.now += Duration::from_secs(2);
         self.send(Msg::Input(Input::Key(chord), self.now));
+    }
+
+    /// Time passes without anything happening.
+    fn wait(&mut self, milliseconds: u64) {
+        self.now += Duration::from_millis(milliseconds);
+        self.send(Msg::Tick(self.now));
+    }
+
+    /// Types a text at the prompt.
+    fn type_text(&mut self, text: &str) {
+        text.chars().for_each(|c| self.press(Chord::char(c)));
     }
 
     fn keys(&mut self, names: &str) {

@@ -50,7 +50,7 @@ fn values_of_every_kind() {
         insta::assert_snapshot!(format!("{name}_value_pattern"), session.lines().join("\n"));
         session.stop_at("blocks.2.ln2.scale");
         insta::assert_snapshot!(format!("{name}_value_activations"), session.lines().join("\n"));
-        session.keys("m m m Right Right");
+        session.keys("m m Right Right");
         insta::assert_snapshot!(format!("{name}_value_vector"), session.lines().join("\n"));
         session.keys("m m");
         insta::assert_snapshot!(format!("{name}_value_largest"), session.lines().join("\n"));
@@ -115,7 +115,7 @@ fn heads_numbers_palette_and_keys_that_follow() {
         insta::assert_snapshot!(format!("{name}_heads_zoomed"), session.lines().join("\n"));
         session.keys("m");
         insta::assert_snapshot!(format!("{name}_heads_grid"), session.lines().join("\n"));
-        session.keys("z h m m");
+        session.keys("z h m");
         insta::assert_snapshot!(format!("{name}_value_numbers"), session.lines().join("\n"));
         session.keys("C-p h e a");
         insta::assert_snapshot!(format!("{name}_palette"), session.lines().join("\n"));

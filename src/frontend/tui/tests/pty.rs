@@ -160,6 +160,8 @@ impl Terminal {
 fn a_session_starts_steps_and_leaves_its_last_stop_behind() {
     let mut terminal = Terminal::start("plain", &[]);
     terminal.await_text("pos 13");
+    terminal.type_text("\x1b");
+    terminal.await_text("KEYS");
     terminal.type_text("s");
     terminal.await_text("Breakpoint 2");
     assert!(terminal.screen().screen().alternate_screen());
@@ -176,14 +178,16 @@ fn a_session_starts_steps_and_leaves_its_last_stop_behind() {
 fn without_colour_no_colour_is_sent_and_reverse_video_survives() {
     let mut terminal = Terminal::start("plain", &[("NO_COLOR", "1"), ("LANG", "C")]);
     terminal.await_text("pos 13");
-    terminal.type_text("s");
+    terminal.type_text("step\r");
     terminal.await_text("Breakpoint 2");
     let output = String::from_utf8_lossy(&terminal.output()).to_string();
     assert!(output.is_ascii(), "LANG=C");
     assert!(!output.contains("[38;") && !output.contains("[48;"), "colours");
     let parser = terminal.screen();
     assert!(parser.screen().cell(0, 1).is_some_and(vt100::Cell::inverse), "the status line");
-    terminal.type_text(":quit\ry");
+    terminal.type_text("quit\r");
+    terminal.await_text("Quit anyway?");
+    terminal.type_text("y");
     terminal.await_exit();
 }
 
@@ -233,6 +237,7 @@ fn an_idle_screen_sends_nothing_and_a_small_one_does_not_fail() {
         master.resize(PtySize { rows: 5, cols: 20, pixel_width: 0, pixel_height: 0 }).expect("resized");
     }
     terminal.await_text("llmdbg needs 40x10");
-    terminal.type_text("qy");
+    // Ctrl-D, and yes.
+    terminal.type_text("\x04y");
     assert_eq!(terminal.await_exit(), 7);
 }

@@ -23,8 +23,8 @@ const HEAD: &str = "# The tour\n\n`llmdbg tour` shows this on the screen: ten st
 the name. Here are its screens as text, without colours. A test takes the tour and compares.\n";
 
 /// The interface on a real engine, which is answered before anything else is pressed.
-struct Live {
-    state: State,
+pub(super) struct Live {
+    pub(super) state: State,
     engine: Handle,
     /// Requests that are not answered yet.
     open: usize,
@@ -33,6 +33,15 @@ struct Live {
 
 impl Live {
     fn new() -> Live {
+        let mut live = Live::open(SIZE, ColorDepth::Mono);
+        live.state.tour = Some(Tour::new());
+        live.state.typing = false;
+        live.state.rest();
+        live
+    }
+
+    /// The bundled model at the start of a pass, in a window of this size.
+    pub(super) fn open(size: (u16, u16), depth: ColorDepth) -> Live {
         let interrupt = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let flag = interrupt.clone();
         let open = move || {
@@ -44,10 +53,9 @@ impl Live {
             Ok::<_, std::io::Error>(Box::new(Console::new(session, "tiny-gpt2")) as Box<dyn Interpreter>)
         };
         let engine = spawn(open, interrupt, Setup::default()).unwrap();
-        let colours = Colours { depth: ColorDepth::Mono, user: None };
+        let colours = Colours { depth, user: None };
         let mut state = State::new("tiny-gpt2".into(), colours, &UNICODE, Keymap::new(None).0, Panes::new(None).0);
-        state.tour = Some(Tour::new());
-        state.size = SIZE;
+        state.size = size;
         state.queue.push(Job::Line("start".into(), Source::Option), false);
         let mut live = Live { state, engine, open: 1, now: Instant::now() };
         live.settle();
@@ -81,23 +89,31 @@ impl Live {
         }
     }
 
-    fn press(&mut self, chord: Chord) {
+    /// Presses a key; a second passes, in which nothing follows it.
+    pub(super) fn press(&mut self, chord: Chord) {
         self.now += Duration::from_secs(2);
         let now = self.now;
         self.send(Msg::Input(Input::Key(chord), now));
+        self.now += Duration::from_secs(1);
+        let now = self.now;
+        self.send(Msg::Tick(now));
         self.settle();
     }
 
-    fn lines(&self) -> Vec<String> {
-        let area = Rect::new(0, 0, SIZE.0, SIZE.1);
+    pub(super) fn buffer(&self) -> Buffer {
+        let area = Rect::new(0, 0, self.state.size.0, self.state.size.1);
         let mut buffer = Buffer::empty(area);
         view::draw(&self.state, area, &mut buffer);
-        text_of(&buffer)
+        buffer
+    }
+
+    pub(super) fn lines(&self) -> Vec<String> {
+        text_of(&self.buffer())
     }
 }
 
 /// The same words, and numbers within a thousandth: other processors round otherwise.
-fn same(found: &str, wanted: &str) -> bool {
+pub(super) fn same(found: &str, wanted: &str) -> bool {
     let words = |text: &str| -> Vec<String> { text.split_whitespace().map(String::from).collect() };
     let (found, wanted) = (words(found), words(wanted));
     let close = |a: &String, b: &String| match (a.parse::<f64>(), b.parse::<f64>()) {

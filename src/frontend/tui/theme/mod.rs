@@ -40,7 +40,7 @@ roles! {
     BorderFocus = "border-focus", Title = "title", Module = "module", Selection = "selection", Arrow = "arrow",
     Breakpoint = "breakpoint", BreakpointDisabled = "breakpoint-disabled", Computed = "computed", Edited = "edited",
     Affected = "affected", Nonfinite = "nonfinite", Pending = "pending", Shape = "shape", Label = "label",
-    Focus = "focus", Masked = "masked", Positive = "positive", Negative = "negative", Padding = "padding",
+    Focus = "focus", Masked = "masked", Beyond = "beyond", Positive = "positive", Negative = "negative", Padding = "padding",
     Prompt = "prompt", Echo = "echo", Error = "error", Notice = "notice", Key = "key", Progress = "progress",
 }
 

@@ -16,12 +16,14 @@ pub struct Ramp(Vec<Color>);
 pub const SEQUENTIAL: [&str; 4] = ["viridis", "magma", "inferno", "grey"];
 
 /// The names of the scales for values around zero.
-pub const DIVERGING: [&str; 3] = ["rdbu", "puor", "grey"];
+/// Those of a dark theme have a dark zero, so that nothing is the darkest thing on the screen.
+pub const DIVERGING: [&str; 4] = ["berlin", "rdbu", "puor", "grey"];
 
 const VIRIDIS_8: &[u8] = &[53, 54, 24, 30, 36, 78, 148, 220];
 const MAGMA_10: &[u8] = &[16, 17, 54, 90, 126, 168, 203, 209, 222, 229];
 const INFERNO_8: &[u8] = &[16, 17, 53, 125, 203, 208, 178, 229];
 const RDBU_13: &[u8] = &[52, 88, 167, 173, 216, 224, 255, 254, 153, 74, 67, 25, 24];
+const BERLIN_11: &[u8] = &[217, 174, 167, 124, 52, 16, 18, 25, 68, 111, 153];
 const PUOR_9: &[u8] = &[54, 103, 146, 253, 231, 223, 215, 172, 130];
 
 const VIRIDIS: &[u32] = &[0x440154, 0x472d7b, 0x3b528b, 0x2c728e, 0x21918c, 0x28ae80, 0x5ec962, 0xaddc30, 0xfde725];
@@ -29,6 +31,9 @@ const MAGMA: &[u32] = &[0x000004, 0x1d1147, 0x51127c, 0x822681, 0xb73779, 0xe752
 const INFERNO: &[u32] = &[0x000004, 0x210c4a, 0x57106e, 0x8a226a, 0xbc3754, 0xe45a31, 0xf98e09, 0xf9cb35, 0xfcffa4];
 const RDBU: &[u32] =
     &[0x67001f, 0xb2182b, 0xd6604d, 0xf4a582, 0xfddbc7, 0xf7f7f7, 0xd1e5f0, 0x92c5de, 0x4393c3, 0x2166ac, 0x053061];
+/// From red to blue with a dark zero, after the scale `berlin` of Crameri's scientific colour maps.
+const BERLIN: &[u32] =
+    &[0xffadad, 0xd48a81, 0xa55a47, 0x6b2a12, 0x3a1202, 0x101014, 0x12303f, 0x1f5a75, 0x3d86b2, 0x6da9e2, 0x9eb0ff];
 const PUOR: &[u32] =
     &[0x2d004b, 0x542788, 0x8073ac, 0xb2abd2, 0xd8daeb, 0xf7f7f7, 0xfee0b6, 0xfdb863, 0xe08214, 0xb35806, 0x7f3b08];
 
@@ -58,6 +63,7 @@ impl Ramp {
             "viridis" => (VIRIDIS_8, VIRIDIS),
             "magma" => (MAGMA_10, MAGMA),
             "inferno" => (INFERNO_8, INFERNO),
+            "berlin" => (BERLIN_11, BERLIN),
             "rdbu" => (RDBU_13, RDBU),
             "puor" => (PUOR_9, PUOR),
             "grey" if depth >= ColorDepth::Indexed => return Some(Self((232..=255).map(Color::Indexed).collect())),

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use super::{Pane, State, Step, Toward, send, send_quietly, text};
 use crate::answer::Cell;
 use crate::engine::messages::{PanelContent, Snapshot};
+use crate::frontend::tui::query::QueryPane;
 use crate::frontend::tui::tree::{Node, Row};
 use crate::frontend::tui::view::multiples;
 
@@ -77,7 +78,11 @@ pub fn select(state: &mut State, toward: Toward) {
     match state.focus {
         Pane::Heads => select_head(state, toward),
         Pane::Query(number) => {
-            let (rows, columns) = moves(toward, page(state, state.focus));
+            let (rows, columns) = match (toward, state.queries.get(number).is_some_and(QueryPane::is_map)) {
+                (Toward::First, false) => (isize::MIN, 0),
+                (Toward::Last, false) => (isize::MAX, 0),
+                _ => moves(toward, page(state, state.focus)),
+            };
             if let Some(query) = state.queries.get_mut(number) {
                 query.shift(rows, columns);
             }
@@ -176,7 +181,7 @@ fn select_head(state: &mut State, toward: Toward) {
     }
     let (Some(snapshot), Some(shown)) = (&state.snapshot, state.layout()) else { return };
     let (head, count) = (snapshot.focus.head, snapshot.heads);
-    let plan = multiples::plan(shown.inside(Pane::Heads), count, head, &state.theme, state.glyphs);
+    let plan = multiples::plan(multiples::room(shown.inside(Pane::Heads)), count, head, &state.theme, state.glyphs);
     let to = match toward {
         Toward::Left => head.checked_sub(1),
         Toward::Right => Some(head + 1),
@@ -239,6 +244,15 @@ fn select_cell(state: &mut State, toward: Toward) {
     let (rows, columns) = moves(toward, page(state, Pane::Value));
     let before = state.value.element().map(|(row, _)| row);
     state.value.shift(rows, columns);
+    if state.value.element().map(|(row, _)| row) != before {
+        focus_on_row(state);
+    }
+}
+
+/// Moves the crosshair of the value pane to a cell, and the focus with it.
+pub fn put_crosshair(state: &mut State, cell: (usize, usize)) {
+    let before = state.value.element().map(|(row, _)| row);
+    (state.value.row, state.value.column) = cell;
     if state.value.element().map(|(row, _)| row) != before {
         focus_on_row(state);
     }

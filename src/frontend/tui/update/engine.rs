@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Dirty, Effect, Kind, Pane, State};
+use super::{Dirty, Effect, Kind, Mode, Pane, State};
 use crate::answer::{Answer, text};
 use crate::engine::messages::{Answered, Event, PanelView, Snapshot};
 use crate::frontend::progress::Progress;
@@ -19,13 +19,14 @@ pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Ef
             state.progress = None;
             state.console.extend(Kind::Notice, snapshot.device_reason.lines());
             state.console.extend(Kind::Error, &snapshot.notices);
+            begin(state, snapshot.screen.keys_first);
             moved(state, snapshot);
         }
         Event::LoadFailed(message) => effects.push(Effect::Leave { status: 4, error: message }),
         Event::Moved(snapshot) => moved(state, snapshot),
         Event::Answer(Answered { line, answer, printed, in_script: true, .. }) => {
             state.echo(&line);
-            show_answer(state, &answer, &printed, false);
+            show_answer(state, &line, &answer, &printed, false);
         }
         Event::Answer(Answered { id, line, answer, printed, .. }) => {
             state.progress = None;
@@ -35,7 +36,7 @@ pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Ef
             if pending.is_some_and(|pending| pending.shown().is_empty()) && !line.trim().is_empty() {
                 state.echo(&line);
             }
-            show_answer(state, &answer, &printed, quiet);
+            show_answer(state, &line, &answer, &printed, quiet);
         }
         Event::Panel { request, panel } => match request.view {
             PanelView::Heads => state.heads.receive(panel),
@@ -62,6 +63,14 @@ pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Ef
     state.dirty = Dirty::Now;
 }
 
+/// Gives the keyboard to the keys at the start, if the settings ask for it and nothing has been typed.
+fn begin(state: &mut State, keys_first: bool) {
+    if keys_first && state.mode == Mode::Prompt && state.prompt.input.value().is_empty() {
+        state.typing = false;
+        state.rest();
+    }
+}
+
 /// Takes a new state of the session. The selection follows the cursor if that has moved, and otherwise stays.
 fn moved(state: &mut State, snapshot: Arc<Snapshot>) {
     let place = |at: &Snapshot| (at.cursor, at.pass, at.live, at.branch.clone());
@@ -74,9 +83,9 @@ fn moved(state: &mut State, snapshot: Arc<Snapshot>) {
     }
 }
 
-fn show_answer(state: &mut State, answer: &Answer, printed: &[String], quiet: bool) {
-    let columns = state.layout().map(|layout| layout.inside(Pane::Console).0);
-    let lines = text::lines(answer, columns);
+fn show_answer(state: &mut State, line: &str, answer: &Answer, printed: &[String], quiet: bool) {
+    let inside = state.layout().map(|layout| layout.inside(Pane::Console));
+    let lines = text::lines(answer, inside.map(|inside| inside.0));
     if let Answer::Stop(_) = answer {
         state.last_stop.clone_from(&lines);
     }
@@ -85,6 +94,12 @@ fn show_answer(state: &mut State, answer: &Answer, printed: &[String], quiet: bo
         Answer::Error(_) => state.console.extend(Kind::Error, lines),
         _ if quiet => {}
         _ => state.console.extend(Kind::Output, lines),
+    }
+    if !quiet {
+        state.reader.take(line, answer, printed);
+    }
+    if let Some((columns, height)) = inside {
+        state.console.open_at_start(columns, height);
     }
 }
 

@@ -4,17 +4,62 @@ use std::time::Instant;
 
 use super::choose::{self, choose_op};
 use super::{
-    Effect, Kind, Mode, Pane, Purpose, State, Step, Toward, interrupt, open_prompt, palette, quit, send, strings, text,
+    Dirty, Effect, Kind, Mode, Pane, Purpose, State, Step, Toward, interrupt, open_prompt, palette, quit, send,
+    strings, take_key, text,
 };
 use crate::answer::text::lines;
 use crate::frontend::tui::actions::Action;
-use crate::frontend::tui::view::help;
+use crate::frontend::tui::letters::Letter;
+use crate::frontend::tui::view::{JUMPS, help, query};
 use crate::term::{Chord, Key};
 
+/// A key in key mode. Letters may turn out to begin a command.
 pub fn key(state: &mut State, chord: Chord, now: Instant, effects: &mut Vec<Effect>) {
+    let changes = state.keymap.action(chord).is_none_or(waits);
+    let wait = state.key_wait();
+    match state.letters.key(chord, changes, wait, now) {
+        Letter::Waits => {}
+        Letter::Acts(None) => alone(state, chord, now, effects),
+        Letter::Acts(Some(first)) => {
+            alone(state, first, now, effects);
+            // What has the keyboard now may be something else.
+            take_key(state, chord, now, effects);
+        }
+        Letter::Word { text, acted } => {
+            if acted {
+                let said =
+                    format!("\"{text}\" begins a command, so the prompt is open; its letters have acted as keys. ");
+                state.console.push(Kind::Notice, said + strings::KEYS_ACTED);
+            }
+            open_prompt(state, Purpose::Command, &text);
+        }
+    }
+}
+
+/// Carries out the letter that has waited long enough.
+pub fn flush(state: &mut State, now: Instant, effects: &mut Vec<Effect>) {
+    let wait = state.key_wait();
+    if let Some(chord) = state.letters.due(wait, now) {
+        state.dirty = Dirty::Now;
+        alone(state, chord, now, effects);
+    }
+}
+
+/// Whether a letter with this action waits. Moving the selection does no harm, and must be quick.
+fn waits(action: Action) -> bool {
+    !matches!(action, Action::Select(_))
+}
+
+/// A key by itself.
+fn alone(state: &mut State, chord: Chord, now: Instant, effects: &mut Vec<Effect>) {
     match state.keymap.action(chord) {
         Some(action) => act(state, action, now, effects),
         None if !state.keymap.after(chord).is_empty() => state.mode = Mode::Prefix(chord),
+        // Esc goes back and forth between the keys and the prompt.
+        None if chord.key == Key::Esc => {
+            state.typing = true;
+            state.rest();
+        }
         // As in gdb's single-key mode, any other letter starts a command.
         None => {
             if let Chord { key: Key::Char(c), ctrl: false, alt: false } = chord {
@@ -26,7 +71,7 @@ pub fn key(state: &mut State, chord: Chord, now: Instant, effects: &mut Vec<Effe
 
 /// The second key of a sequence; a key without a meaning ends the sequence.
 pub fn second_key(state: &mut State, lead: Chord, chord: Chord, now: Instant, effects: &mut Vec<Effect>) {
-    state.mode = Mode::Keys;
+    state.rest();
     match state.keymap.action_after(lead, chord) {
         Some(action) => act(state, action, now, effects),
         None if chord.cancels() => {}
@@ -41,7 +86,8 @@ pub fn act(state: &mut State, action: Action, now: Instant, effects: &mut Vec<Ef
         Action::Break => toggle_breakpoint(state),
         Action::Edit => {
             if let Some((_, site)) = chosen(state) {
-                open_prompt(state, Purpose::Command, &format!("set {site} = "));
+                let slice = state.value.slice(&site);
+                open_prompt(state, Purpose::Command, &format!("set {site}{slice} = "));
             }
         }
         Action::View if state.focus == Pane::Heads => state.heads.cycle(),
@@ -49,16 +95,19 @@ pub fn act(state: &mut State, action: Action, now: Instant, effects: &mut Vec<Ef
             state.value.window = None;
             state.value.cycle();
         }
+        Action::Scale => state.value.scaling = state.value.scaling.next(),
         Action::Heads => choose::heads(state),
         Action::Layout(name) => choose::layout(state, name),
         Action::Closer(step) => state.value.look_closer(step == Step::Next),
+        Action::Jump => state.mode = Mode::Jump,
+        Action::Picture => effects.push(Effect::Picture),
         Action::Palette => palette::open(state),
         Action::Gradient => state.value.gradient = !state.value.gradient,
         Action::Copy => match copied(state) {
             Some(text) if !text.is_empty() => effects.push(Effect::Copy(text)),
             _ => state.console.push(Kind::Notice, strings::NOTHING_TO_COPY),
         },
-        Action::Search => open_prompt(state, Purpose::Site, ""),
+        Action::Search => palette::search(state),
         Action::Select(toward) => choose::select(state, toward),
         Action::Open => choose::open(state),
         Action::Pane(step) => choose::next_pane(state, step),
@@ -93,10 +142,35 @@ pub fn help_key(state: &mut State, chord: Chord, scroll: usize) {
         Some(Action::Select(Toward::PageDown)) => scroll + page,
         Some(Action::Select(Toward::PageUp)) => scroll.saturating_sub(page),
         Some(Action::Select(Toward::First)) => 0,
-        _ => return state.mode = Mode::Keys,
+        Some(Action::Select(Toward::Last)) => usize::MAX,
+        _ => return state.rest(),
     };
     let rows = help::rows(&state.keymap, state.glyphs).len();
     state.mode = Mode::Help(to.min(rows.saturating_sub(page)));
+}
+
+/// The letter of a row of the focused pane selects it; any other key does nothing.
+pub fn jump(state: &mut State, chord: Chord) {
+    state.rest();
+    let Chord { key: Key::Char(c), ctrl: false, alt: false } = chord else { return };
+    let Some(at) = JUMPS.find(c) else { return };
+    let Some(layout) = state.layout() else { return };
+    let inside = layout.inside(state.focus);
+    match state.focus {
+        Pane::Program => {
+            let Some(snapshot) = state.snapshot.clone() else { return };
+            let rows = state.tree.rows(&snapshot);
+            if let Some((row, _)) = state.tree.shown(&rows, inside.1).get(at) {
+                state.tree.choose_row(&rows, *row);
+            }
+        }
+        Pane::Query(number) => {
+            if let Some(row) = query::row_at(state, number, inside, at) {
+                state.queries[number].at.0 = row;
+            }
+        }
+        _ => {}
+    }
 }
 
 fn chosen_site(state: &State) -> Option<String> {

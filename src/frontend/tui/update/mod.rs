@@ -3,8 +3,10 @@
 mod choose;
 mod engine;
 mod keys;
+pub mod mouse;
 mod palette;
 mod prompt;
+mod reader;
 
 use std::time::{Duration, Instant};
 
@@ -23,12 +25,16 @@ use crate::term::{Chord, Input, Key, Signal};
 /// Exit status when loading is cancelled: 128 and the number of SIGINT.
 const CANCELLED: i32 = 130;
 
+/// Opens and closes the last answer, whatever has the keyboard.
+const READ: Chord = Chord::plain(Key::F(3));
+
 /// Two presses of Ctrl-C within this time show how to quit.
 const TWICE: Duration = Duration::from_secs(1);
 
 /// Applies a message to the state; returns the effects.
 pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
     let mut effects = Vec::new();
+    state.now = msg.time().unwrap_or(state.now);
     match msg {
         Msg::Engine(event, now) => engine::event(state, *event, now, &mut effects),
         Msg::EngineGone => effects.push(Effect::Leave { status: 4, error: strings::ENGINE_GONE.to_string() }),
@@ -38,7 +44,16 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
             if state.last_key.is_none_or(|last| now.saturating_duration_since(last) >= QUIET) {
                 state.held = false;
             }
+            keys::flush(state, now, &mut effects);
+            if state.busy().is_some() {
+                state.busy_drawn = Some(now);
+                state.dirty = state.dirty.max(Dirty::Slow);
+            }
         }
+    }
+    if state.mouse != state.screen.mouse {
+        state.mouse = state.screen.mouse;
+        effects.push(Effect::Mouse(state.mouse));
     }
     effects.extend(state.settle());
     effects
@@ -55,8 +70,9 @@ fn take_input(state: &mut State, input: Input, now: Instant, effects: &mut Vec<E
             if state.mode != Mode::Prompt {
                 open_prompt(state, Purpose::Command, "");
             }
-            state.prompt.paste(&text);
+            prompt::paste(state, &text, effects);
         }
+        Input::Mouse(what) => mouse::mouse(state, what, now),
         Input::Key(chord) => {
             state.held = state.last_key.is_some_and(|last| now.saturating_duration_since(last) < HELD);
             state.last_key = Some(now);
@@ -72,11 +88,15 @@ fn take_key(state: &mut State, chord: Chord, now: Instant, effects: &mut Vec<Eff
     match chord {
         _ if chord == Chord::ctrl('l') => effects.push(Effect::Repaint),
         _ if chord == Chord::ctrl('z') => effects.push(Effect::Suspend),
+        _ if chord == READ => reader::toggle(state),
+        _ if chord == Chord::alt('x') => palette::open(state),
         _ => match state.mode {
             Mode::Prompt => prompt::key(state, chord, now, effects),
             Mode::Confirm => confirm(state, chord),
             Mode::Keys => keys::key(state, chord, now, effects),
             Mode::Help(scroll) => keys::help_key(state, chord, scroll),
+            Mode::Jump => keys::jump(state, chord),
+            Mode::Reader => reader::key(state, chord, effects),
             Mode::Palette => palette::key(state, chord, now, effects),
             Mode::Prefix(lead) => keys::second_key(state, lead, chord, now, effects),
         },
@@ -130,7 +150,7 @@ fn quit(state: &mut State, effects: &mut Vec<Effect>) {
 fn confirm(state: &mut State, chord: Chord) {
     let line = state.prompt.input.value().to_string();
     state.prompt.input.reset();
-    state.mode = Mode::Keys;
+    state.rest();
     if chord == Chord::char('y') || chord == Chord::char('Y') {
         send(state, if line.is_empty() { "quit" } else { &line });
     }

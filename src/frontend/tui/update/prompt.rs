@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use super::choose::{choose_op, scroll_console};
-use super::{Effect, Kind, Mode, Pane, Purpose, State, Toward, interrupt, open_prompt, quit, send, strings};
+use super::choose::scroll_console;
+use super::{Effect, Kind, Mode, Purpose, State, Toward, interrupt, open_prompt, quit, send, strings};
 use crate::engine::messages::Request;
 use crate::engine::script::opener;
 use crate::frontend::tui::prompt::Outcome;
@@ -13,12 +13,25 @@ pub fn key(state: &mut State, chord: Chord, now: Instant, effects: &mut Vec<Effe
     let empty = state.prompt.input.value().is_empty();
     match chord {
         _ if chord == Chord::ctrl('d') && empty => {
-            state.mode = Mode::Keys;
+            state.rest();
             return quit(state, effects);
         }
+        _ if chord == Chord::char('q') && empty && state.snapshot.is_none() => return quit(state, effects),
         _ if chord == Chord::ctrl('c') && (empty || state.queue.running().is_some()) => {
             interrupt(state, now, effects);
+            if state.typing {
+                return;
+            }
         }
+        // The key that opens the prompt from key mode is not a part of a command.
+        _ if empty && at_command(state) && chord == Chord::char(':') => return,
+        _ if empty && at_command(state) && chord == Chord::char('?') => return state.mode = Mode::Help(0),
+        // As in a pager, while there is more to read.
+        _ if empty && at_command(state) && chord == Chord::char(' ') && state.console.back > 0 => {
+            return scroll_console(state, Toward::PageDown);
+        }
+        // An empty prompt that has the keyboard for good is not left by deleting.
+        Chord { key: Key::Backspace, .. } if empty && state.typing && at_command(state) => return,
         Chord { key: Key::PageUp, .. } => return scroll_console(state, Toward::PageUp),
         Chord { key: Key::PageDown, .. } => return scroll_console(state, Toward::PageDown),
         _ => {}
@@ -26,21 +39,57 @@ pub fn key(state: &mut State, chord: Chord, now: Instant, effects: &mut Vec<Effe
     let purpose = state.prompt.purpose.clone();
     match state.prompt.key(chord) {
         Outcome::Edited | Outcome::Unused => {}
+        Outcome::Left if purpose != Purpose::Command => state.rest(),
+        Outcome::Left if state.block.abandon().is_some() => {
+            state.console.push(Kind::Notice, strings::NO_BLOCK);
+            state.rest();
+        }
         Outcome::Left => {
-            state.mode = Mode::Keys;
-            if purpose == Purpose::Command && state.block.abandon().is_some() {
-                state.console.push(Kind::Notice, strings::NO_BLOCK);
-            }
+            state.typing = false;
+            state.rest();
         }
         Outcome::Complete(line, cursor) => effects.push(Effect::Request(Request::Complete { line, cursor })),
         Outcome::Accepted(line) => {
-            state.mode = Mode::Keys;
-            match purpose {
-                Purpose::Site => search(state, &line),
-                _ => run(state, line, effects),
-            }
+            state.rest();
+            run(state, line, effects);
         }
     }
+}
+
+/// Whether the prompt waits for a command, rather than for a line of a block or something to search for.
+fn at_command(state: &State) -> bool {
+    state.prompt.purpose == Purpose::Command && !state.block.is_open()
+}
+
+/// Pastes a text. Each whole line of several runs, as if it were typed; the prompt may be part of what was copied.
+pub fn paste(state: &mut State, text: &str, effects: &mut Vec<Effect>) {
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let mut lines: Vec<&str> = text.split('\n').collect();
+    let rest = lines.pop().unwrap_or_default();
+    if lines.is_empty() || state.prompt.purpose != Purpose::Command {
+        return state.prompt.paste(&text);
+    }
+    for line in lines {
+        state.prompt.paste(bare(line));
+        let line = state.prompt.input.value_and_reset();
+        if !line.trim().is_empty() || state.block.is_open() {
+            state.rest();
+            run(state, line, effects);
+        }
+        if state.mode == Mode::Confirm {
+            return;
+        }
+    }
+    if state.mode != Mode::Prompt && !rest.is_empty() {
+        open_prompt(state, Purpose::Command, "");
+    }
+    state.prompt.paste(bare(rest));
+}
+
+/// A line without the prompt that it was copied with.
+fn bare(line: &str) -> &str {
+    let line = line.strip_prefix(strings::PROMPT).unwrap_or(line);
+    line.strip_prefix(strings::BLOCK_PROMPT).unwrap_or(line)
 }
 
 fn run(state: &mut State, line: String, effects: &mut Vec<Effect>) {
@@ -67,32 +116,5 @@ fn block(state: &mut State, line: &str) {
     match state.block.push(0, line) {
         Some(command) => state.queue.push_block(command.text),
         None => open_prompt(state, Purpose::Command, ""),
-    }
-}
-
-/// Selects the next op whose site contains `text`; an empty text repeats the last search.
-fn search(state: &mut State, text: &str) {
-    let Some(snapshot) = state.snapshot.clone() else { return };
-    let text = text.trim();
-    if !text.is_empty() {
-        state.sought = text.to_string();
-    }
-    let wanted = expand(&state.sought);
-    let from = state.chosen_op().map_or(0, |op| op + 1);
-    let mut order = (from..snapshot.ops.len()).chain(0..from.min(snapshot.ops.len()));
-    match order.find(|op| !wanted.is_empty() && snapshot.ops[*op].site.contains(&wanted)) {
-        Some(op) => choose_op(state, op),
-        None => state.console.push(Kind::Notice, format!("No site contains \"{wanted}\".")),
-    }
-    if state.focus == Pane::Console {
-        state.focus = Pane::Program;
-    }
-}
-
-/// `L3.attn` is short for `blocks.3.attn`.
-fn expand(text: &str) -> String {
-    match text.strip_prefix('L') {
-        Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => format!("blocks.{rest}"),
-        _ => text.to_string(),
     }
 }

@@ -12,7 +12,9 @@ pub struct Boxed {
     pub area: Rect,
     /// The text in its upper line.
     pub title: String,
-    /// The text in its lower line.
+    /// The text at the right end of its upper line, if there is room.
+    pub right: String,
+    /// The text in its lower line, which must not be that of another box.
     pub foot: String,
     pub focused: bool,
 }
@@ -45,10 +47,18 @@ pub fn draw(canvas: &mut Canvas, all: &[Boxed]) {
         let y = usize::from(boxed.area.height) - 1;
         write_in_line(&mut canvas.at(boxed.area), y, &boxed.foot, true, theme.style(Role::Shape));
     }
-    // The title of the box below is in the same line, and has precedence over a foot.
     for boxed in all {
-        let style = line(boxed).patch(theme.style(Role::Title));
-        write_in_line(&mut canvas.at(boxed.area), 0, &boxed.title, false, style);
+        // The focused one has a mark too, for terminals without colours.
+        let title = theme.style(Role::Title);
+        let (style, mark) = match boxed.focused {
+            true => (title.patch(line(boxed)), glyphs.focus),
+            false => (title, ""),
+        };
+        let gap = if mark.is_empty() || boxed.title.is_empty() { "" } else { " " };
+        write_in_line(&mut canvas.at(boxed.area), 0, &format!("{mark}{gap}{}", boxed.title), false, style);
+        if text::width(&boxed.title) + text::width(&boxed.right) + 8 <= boxed.area.width.into() {
+            write_in_line(&mut canvas.at(boxed.area), 0, &boxed.right, true, theme.style(Role::Shape));
+        }
     }
 }
 
@@ -75,7 +85,7 @@ fn mend_corners(canvas: &mut Canvas, area: Rect) {
 /// Clears `area`, draws a focused box there, and returns its inside.
 pub fn open<'c>(canvas: &'c mut Canvas, area: Rect, title: String, foot: String) -> Canvas<'c> {
     canvas.at(area).clear();
-    draw(canvas, &[Boxed { area, title, foot, focused: true }]);
+    draw(canvas, &[Boxed { area, title, right: String::new(), foot, focused: true }]);
     canvas.at(inside(area))
 }
 

@@ -3,14 +3,20 @@
 use ratatui::layout::Position;
 use ratatui::style::Modifier;
 
-use super::{Canvas, Mode, Role, strings, text};
+use super::{Canvas, Mode, Role, busy, strings, text};
 use crate::frontend::tui::console::Kind;
 use crate::frontend::tui::prompt::Purpose;
 
 pub fn draw(canvas: &mut Canvas) -> Option<Position> {
     let state = canvas.state;
-    let height = canvas.height().saturating_sub(1);
-    let (rows, more) = state.console.visible(canvas.width(), height);
+    let busy = busy::line(state, canvas.width()).filter(|_| canvas.height() > 1);
+    let height = canvas.height().saturating_sub(1 + usize::from(busy.is_some()));
+    let (mut rows, mut more) = state.console.visible(canvas.width(), height);
+    if more > 0 && rows.len() > 1 {
+        more += usize::from(rows.pop().is_some());
+        let lines = if more == 1 { "line" } else { "lines" };
+        rows.push((Kind::Notice, format!("-- {more} more {lines}: {} --", strings::MORE)));
+    }
     for (y, (kind, line)) in rows.iter().enumerate() {
         let role = match kind {
             Kind::Echo => Role::Echo,
@@ -22,10 +28,10 @@ pub fn draw(canvas: &mut Canvas) -> Option<Position> {
     }
     // The prompt follows the last line, as in a terminal, until the pane is full.
     let y = rows.len().min(height);
-    if more {
-        canvas.put_right(y, "more: PgDn", 0, Role::Faint);
+    if let Some(busy) = &busy {
+        canvas.put(0, y, busy, Role::Running);
     }
-    draw_prompt(canvas, y)
+    draw_prompt(canvas, y + usize::from(busy.is_some()))
 }
 
 fn draw_prompt(canvas: &mut Canvas, y: usize) -> Option<Position> {
@@ -35,7 +41,10 @@ fn draw_prompt(canvas: &mut Canvas, y: usize) -> Option<Position> {
         return place(canvas, x, y);
     }
     if state.mode != Mode::Prompt {
-        canvas.put(0, y, strings::PROMPT, Role::Faint);
+        let x = canvas.put(0, y, strings::PROMPT, Role::Faint);
+        if let Some((letter, _)) = state.letters.waiting() {
+            canvas.put(x, y, &letter.to_string(), Role::Faint);
+        }
         return None;
     }
     let input = &state.prompt.input;
@@ -46,7 +55,6 @@ fn draw_prompt(canvas: &mut Canvas, y: usize) -> Option<Position> {
         return place(canvas, x, y);
     }
     let head = match state.prompt.purpose {
-        Purpose::Site => strings::SITE_PROMPT,
         _ if state.block.is_open() => strings::BLOCK_PROMPT,
         _ => strings::PROMPT,
     };

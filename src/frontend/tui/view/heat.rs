@@ -12,6 +12,7 @@ use super::{Canvas, Rect, Role, State, text};
 use crate::answer::numbers::{short, significant};
 use crate::answer::{MapView, Scale};
 use crate::frontend::tui::glyphs::{Glyphs, density};
+use crate::frontend::tui::scales::Measure;
 use crate::frontend::tui::theme::Theme;
 
 /// The columns of the row labels, with the mark of the focus and the gap after them.
@@ -38,8 +39,8 @@ pub struct Heat<'a> {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Cell {
-    /// A number, normalised for its scale.
-    Level(f64),
+    /// A number, normalised for its scale, and whether it is beyond the end of that.
+    Level(f64, bool),
     Masked,
     /// NaN or an infinity, as a letter.
     Special(char),
@@ -68,13 +69,9 @@ pub fn capacity(area: Rect, theme: &Theme, glyphs: &Glyphs) -> (usize, usize) {
 }
 
 /// The range, scale and pooling: `0..0.83 linear  max-abs pool 2x1`.
-pub fn legend(map: &MapView, glyphs: &Glyphs) -> String {
+pub fn legend(state: &State, map: &MapView, masked: &[bool]) -> String {
     let summary = &map.summary;
-    let range = match map.scale {
-        Scale::Sequential => format!("{}..{}", short(lowest(map)), short(summary.max)),
-        Scale::Diverging => format!("{}{}", glyphs.plus_minus, short(summary.absmax)),
-    };
-    let mut said = format!("{range} linear");
+    let mut said = state.value.scaling.measure(map, masked).legend(state.glyphs);
     if map.pool != [1, 1] {
         said = format!("{said}  max-abs pool {}x{}", map.pool[0], map.pool[1]);
     }
@@ -93,6 +90,7 @@ pub fn draw(canvas: &mut Canvas, heat: &Heat<'_>) {
     }
     let (row, column) = (heat.at.0.min(map.rows - 1), heat.at.1.min(map.columns - 1));
     let plan = plan(state, map, (row, column), area);
+    let measure = state.value.scaling.measure(map, heat.masked);
     draw_column_labels(canvas, heat, column, &plan);
     let step = if plan.half { 2 } else { 1 };
     for y in 0..plan.shown.0.div_ceil(step) {
@@ -100,7 +98,8 @@ pub fn draw(canvas: &mut Canvas, heat: &Heat<'_>) {
         draw_row_label(canvas, map, row, upper..(upper + step).min(map.rows), y + 1);
         for x in 0..plan.shown.1 {
             let at = plan.first.1 + x;
-            let cells = (cell(heat, upper, at), if plan.half { cell(heat, upper + 1, at) } else { Cell::Absent });
+            let lower = if plan.half { cell(heat, &measure, upper + 1, at) } else { Cell::Absent };
+            let cells = (cell(heat, &measure, upper, at), lower);
             let (symbols, style) = picture(state, map.scale, cells, &plan);
             canvas.put_in(LABELS + x * plan.cell, y + 1, &symbols, style);
         }
@@ -124,6 +123,7 @@ pub fn draw_numbers(canvas: &mut Canvas, heat: &Heat<'_>) {
         return;
     }
     let at = (heat.at.0.min(map.rows - 1), heat.at.1.min(map.columns - 1));
+    let measure = state.value.scaling.measure(map, heat.masked);
     for column in 0..map.columns {
         let label = text::right(&label(&map.column_labels, column, state), NUMBER - 1, state.glyphs);
         let role = if column == at.1 { Role::Focus } else { Role::Label };
@@ -133,12 +133,12 @@ pub fn draw_numbers(canvas: &mut Canvas, heat: &Heat<'_>) {
         draw_row_label(canvas, map, at.0, row..row + 1, row + 1);
         for column in 0..map.columns {
             let number = |role| (short(map.data[row * map.columns + column]), role);
-            let (said, role) = match cell(heat, row, column) {
+            let (said, role) = match cell(heat, &measure, row, column) {
                 Cell::Masked => (state.glyphs.masked.to_string(), Role::Masked),
                 Cell::Absent => (String::new(), Role::Text),
                 Cell::Special(_) => number(Role::Nonfinite),
-                Cell::Level(t) if t < 0.0 => number(Role::Negative),
-                Cell::Level(_) => number(Role::Text),
+                Cell::Level(t, _) if t < 0.0 => number(Role::Negative),
+                Cell::Level(..) => number(Role::Text),
             };
             let role = if (row, column) == at { Role::Selection } else { role };
             let said = text::right(&said, NUMBER - 1, state.glyphs);
@@ -146,6 +146,29 @@ pub fn draw_numbers(canvas: &mut Canvas, heat: &Heat<'_>) {
         }
     }
     draw_value(canvas, heat, at);
+}
+
+/// The cell of a map at this column and row of its area.
+pub fn cell_at(
+    state: &State,
+    heat: &Heat<'_>,
+    area: Rect,
+    numbers: bool,
+    (x, y): (usize, usize),
+) -> Option<(usize, usize)> {
+    let map = heat.map;
+    let (x, y) = (x.checked_sub(LABELS)?, y.checked_sub(1)?);
+    let (row, column) = if numbers {
+        (y, x / NUMBER)
+    } else {
+        if map.rows == 0 || map.columns == 0 || y >= text_rows(area) {
+            return None;
+        }
+        let at = (heat.at.0.min(map.rows - 1), heat.at.1.min(map.columns - 1));
+        let plan = plan(state, map, at, area);
+        (plan.first.0 + y * if plan.half { 2 } else { 1 }, plan.first.1 + x / plan.cell)
+    };
+    (row < map.rows && column < map.columns).then_some((row, column))
 }
 
 /// Whether two rows of a map can share a row of text.
@@ -175,12 +198,7 @@ fn plan(state: &State, map: &MapView, crosshair: (usize, usize), area: Rect) -> 
     Plan { cell, half, first, shown }
 }
 
-/// The lowest value of a sequential scale: 0 unless there are negative values.
-fn lowest(map: &MapView) -> f64 {
-    map.summary.min.min(0.0)
-}
-
-fn cell(heat: &Heat<'_>, row: usize, column: usize) -> Cell {
+fn cell(heat: &Heat<'_>, measure: &Measure, row: usize, column: usize) -> Cell {
     let map = heat.map;
     if row >= map.rows || column >= map.columns {
         return Cell::Absent;
@@ -189,7 +207,7 @@ fn cell(heat: &Heat<'_>, row: usize, column: usize) -> Cell {
     match map.data.get(index) {
         _ if heat.masked.get(index).copied().unwrap_or(false) => Cell::Masked,
         None => Cell::Absent,
-        Some(value) if value.is_finite() => Cell::Level(level(map, *value)),
+        Some(value) if value.is_finite() => Cell::Level(measure.level(row, *value), measure.is_beyond(*value)),
         Some(value) => Cell::Special(special(*value)),
     }
 }
@@ -208,15 +226,6 @@ fn label(labels: &[String], at: usize, state: &State) -> String {
     text::label(labels.get(at).map_or("", String::as_str), state.glyphs)
 }
 
-/// The place of `value` on its scale: from 0 to 1, or from -1 to 1.
-fn level(map: &MapView, value: f64) -> f64 {
-    let (offset, range) = match map.scale {
-        Scale::Sequential => (lowest(map), map.summary.max - lowest(map)),
-        Scale::Diverging => (0.0, map.summary.absmax),
-    };
-    if range > 0.0 { (value - offset) / range } else { 0.0 }
-}
-
 /// The symbols and the style of one value, or of two that share a row of text.
 fn picture(state: &State, scale: Scale, cells: (Cell, Cell), plan: &Plan) -> (String, Style) {
     let reverse = Style::new().add_modifier(Modifier::REVERSED);
@@ -227,19 +236,37 @@ fn picture(state: &State, scale: Scale, cells: (Cell, Cell), plan: &Plan) -> (St
         (Cell::Masked, Cell::Masked | Cell::Absent) => {
             (placed(state.glyphs.masked, width), state.theme.style(Role::Masked))
         }
-        (Cell::Level(t), Cell::Absent) if !plan.half => match state.theme.colors_values() {
-            true => (" ".repeat(width), state.theme.heat_fill(scale, t)),
-            false => (glyph(t, width), Style::new()),
+        (Cell::Level(t, beyond), Cell::Absent) if !plan.half => match (state.theme.colors_values(), beyond) {
+            (true, false) => (" ".repeat(width), state.theme.heat_fill(scale, t)),
+            (true, true) => (placed(BEYOND, width), state.theme.heat_ground(scale, t)),
+            (false, false) => (glyph(t, width), Style::new()),
+            (false, true) => (placed(&format!("{}{BEYOND}", if t < 0.0 { '-' } else { ' ' }), width), Style::new()),
         },
-        (Cell::Level(upper), Cell::Level(lower)) => {
-            ("▀".repeat(width), state.theme.heat_pair(scale, upper, Some(lower)))
+        // Only one half may have a value: the other keeps the background of the terminal, as a masked or missing cell
+        // does.
+        (upper, lower) => {
+            let t = |cell| if let Cell::Level(t, _) = cell { Some(t) } else { None };
+            let beyond = |cell| matches!(cell, Cell::Level(_, true));
+            let mark = state.theme.style(Role::Beyond).fg;
+            match (t(upper), t(lower)) {
+                (None, Some(t)) => {
+                    let style = state.theme.heat_pair(scale, t, None);
+                    ("▄".repeat(width), if beyond(lower) { Style { fg: mark, ..style } } else { style })
+                }
+                (Some(t), under) => {
+                    let mut style = state.theme.heat_pair(scale, t, under);
+                    style.fg = if beyond(upper) { mark } else { style.fg };
+                    style.bg = if beyond(lower) { mark } else { style.bg };
+                    ("▀".repeat(width), style)
+                }
+                (None, None) => (" ".repeat(width), Style::new()),
+            }
         }
-        // Only one half has a value: the other keeps the background of the terminal, as a masked or missing cell does.
-        (Cell::Level(upper), _) => ("▀".repeat(width), state.theme.heat_pair(scale, upper, None)),
-        (_, Cell::Level(lower)) => ("▄".repeat(width), state.theme.heat_pair(scale, lower, None)),
-        (Cell::Absent, Cell::Masked) => (" ".repeat(width), Style::new()),
     }
 }
+
+/// What marks a value beyond the end of the scale where there is room for a character.
+const BEYOND: &str = "^";
 
 /// The magnitude as a character of the ramp, with a minus sign for negative values.
 fn glyph(t: f64, width: usize) -> String {
@@ -257,7 +284,8 @@ fn placed(symbols: &str, width: usize) -> String {
 fn draw_column_labels(canvas: &mut Canvas, heat: &Heat<'_>, chosen: usize, plan: &Plan) {
     let (state, map) = (canvas.state, heat.map);
     let is_number = |label: &String| label.parse::<usize>().is_ok();
-    let ticks = plan.cell == 1 || (plan.cell < 5 && map.column_labels.iter().all(is_number));
+    // A label of the first of several columns would say little about them.
+    let ticks = plan.cell == 1 || map.pool[1] > 1 || (plan.cell < 5 && map.column_labels.iter().all(is_number));
     for x in 0..plan.shown.1 {
         let column = plan.first.1 + x;
         let place = LABELS + x * plan.cell;

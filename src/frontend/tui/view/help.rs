@@ -9,7 +9,7 @@ use crate::frontend::tui::keymap::Keymap;
 const KEYS: usize = 14;
 
 /// Widest box.
-const WIDTH: u16 = 76;
+const WIDTH: u16 = 96;
 
 /// The rows: keys with their descriptions, and the marks of the program pane with their meanings. A row without keys is
 /// a heading.
@@ -19,6 +19,10 @@ pub fn rows(keymap: &Keymap, glyphs: &Glyphs) -> Vec<(String, String)> {
     for (info, keys) in keymap.bindings().filter(|(_, keys)| !keys.is_empty()) {
         let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
         rows.push(row(&keys.join(" "), info.help));
+    }
+    if !keymap.lines().is_empty() {
+        rows.push(row("", "Your commands"));
+        rows.extend(keymap.lines().iter().map(|(keys, line)| row(&keys.to_string(), line)));
     }
     rows.push(row("", "At the prompt"));
     rows.extend(PROMPT_KEYS.iter().map(|(keys, _, help)| row(keys, help)));
@@ -44,7 +48,8 @@ pub fn draw(canvas: &mut Canvas, scroll: usize) {
             inside.put(1, y, help, Role::Title);
         } else {
             inside.put(1, y, &text::right(keys, KEYS, state.glyphs), Role::Key);
-            inside.put(KEYS + 3, y, help, Role::Text);
+            let room = inside.width().saturating_sub(KEYS + 3);
+            inside.put(KEYS + 3, y, &text::fit(help, room, state.glyphs), Role::Text);
         }
     }
 }

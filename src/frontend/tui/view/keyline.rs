@@ -3,9 +3,10 @@
 use super::{Canvas, Mode, Role, strings, text};
 use crate::frontend::tui::actions::PROMPT_KEYS;
 use crate::frontend::tui::keymap::Keymap;
+use crate::frontend::tui::palette::Subject;
 
 /// The hints that are always shown, at the end of the line.
-const ALWAYS: [&str; 2] = ["command", "help"];
+const ALWAYS: [&str; 3] = ["command", "single keys", "help"];
 
 /// One or more keys, and the word for them.
 type Hint = (String, String);
@@ -26,6 +27,10 @@ pub fn draw(canvas: &mut Canvas) {
         }
         Mode::Confirm => vec![hint("y", "quit"), hint("n", "stay")],
         Mode::Help(_) => vec![hint(strings::HELP_FOOT, "")],
+        Mode::Reader if state.reader.filtering => vec![hint(strings::FILTER_FOOT, "")],
+        Mode::Reader => vec![hint(strings::READER_FOOT, "")],
+        Mode::Jump => vec![hint(strings::JUMP_FOOT, "")],
+        Mode::Palette if state.palette.subject != Subject::Commands => vec![hint(strings::SEARCH_FOOT, "")],
         Mode::Palette => vec![hint(strings::PALETTE_FOOT, "")],
         Mode::Prefix(_) => vec![hint(strings::PREFIX_FOOT, "")],
     };

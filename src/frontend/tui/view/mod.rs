@@ -2,6 +2,7 @@
 //! works in a window of any size.
 
 mod boxes;
+mod busy;
 mod console;
 pub mod heat;
 pub mod help;
@@ -11,9 +12,10 @@ pub mod multiples;
 mod paint;
 mod palette;
 mod program;
-mod query;
+pub mod query;
+pub mod reader;
 mod status;
-mod tokens;
+pub mod tokens;
 mod tour;
 pub mod value;
 mod vector;
@@ -30,6 +32,9 @@ use super::panes::Pane;
 use super::state::{Mode, State};
 use super::theme::Role;
 use super::{strings, text};
+
+/// The letters of rows, from the uppermost.
+pub const JUMPS: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 pub fn view(state: &State, frame: &mut Frame) {
     let area = frame.area();
@@ -64,6 +69,9 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) -> Option<Position> 
             Pane::Query(number) => query::draw(inside, number),
         }
     }
+    if state.mode == Mode::Jump && matches!(state.focus, Pane::Program | Pane::Query(_)) {
+        draw_jumps(canvas, &layout);
+    }
     let rows = state.tour_rows();
     if rows > 0 {
         let y = area.bottom().saturating_sub(rows);
@@ -74,6 +82,7 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) -> Option<Position> 
             help::draw(canvas, scroll);
             cursor = None;
         }
+        Mode::Reader => cursor = reader::draw(canvas),
         Mode::Palette => cursor = palette::draw(canvas),
         Mode::Prefix(lead) => which::draw(canvas, lead),
         _ => {}
@@ -81,17 +90,35 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) -> Option<Position> 
     cursor
 }
 
+/// Draws the letters of the rows of the focused pane.
+fn draw_jumps(canvas: &mut Canvas, layout: &Layout) {
+    let pane = canvas.state.focus;
+    let Some(area) = layout.area(pane) else { return };
+    let inside = &mut canvas.at(if layout.has_box(pane) { boxes::inside(area) } else { area });
+    for (y, (at, _)) in JUMPS.char_indices().enumerate().take(inside.height()) {
+        let is_row = match pane {
+            Pane::Query(number) => query::row_at(inside.state, number, layout.inside(pane), y).is_some(),
+            _ => true,
+        };
+        if is_row {
+            inside.put(0, y, &JUMPS[at..=at], Role::Focus);
+        }
+    }
+}
+
 fn draw_boxes(canvas: &mut Canvas, layout: &Layout) {
     let state = canvas.state;
     let boxed = |(pane, area): &(Pane, Rect)| {
-        let (title, foot) = match *pane {
-            Pane::Value => value::titles(state),
-            Pane::Heads => multiples::titles(state),
+        // The lower line of a box may be the upper line of another one: captions are inside.
+        let (title, right) = match *pane {
+            Pane::Program => (program::title(state), String::new()),
+            Pane::Value => (value::titles(state).0, String::new()),
+            Pane::Heads => (multiples::titles(state).0, String::new()),
             Pane::Tokens => tokens::titles(state),
-            Pane::Query(number) => query::titles(state, number),
-            _ => (state.panes.name(*pane).to_string(), String::new()),
+            Pane::Query(number) => (query::titles(state, number).0, String::new()),
+            Pane::Console => (state.panes.name(*pane).to_string(), String::new()),
         };
-        Boxed { area: *area, title, foot, focused: state.focus == *pane }
+        Boxed { area: *area, title, right, foot: String::new(), focused: state.focus == *pane }
     };
     let all: Vec<Boxed> = layout.areas.iter().filter(|(pane, _)| layout.has_box(*pane)).map(boxed).collect();
     boxes::draw(canvas, &all);

@@ -40,11 +40,25 @@ pub fn plan(inside: (usize, usize), count: usize, focus: usize, theme: &Theme, g
     Plan { columns, size, first, rows, cells: (size.1 * per_row, size.0) }
 }
 
-/// The texts in the upper and lower line of the pane's box.
+/// The head whose map is at this column and row of a pane of this inside.
+pub fn head_at(state: &State, inside: (usize, usize), (x, y): (usize, usize)) -> Option<usize> {
+    let snapshot = state.snapshot.as_ref().filter(|_| state.heads.metric.is_none())?;
+    let plan = plan(room(inside), snapshot.heads, snapshot.focus.head, &state.theme, state.glyphs);
+    let (column, row) = (x / (plan.size.0 + 1), y / (plan.size.1 + 1));
+    let head = plan.first + row * plan.columns + column;
+    (column < plan.columns && row < plan.rows && head < snapshot.heads).then_some(head)
+}
+
+/// Columns and rows for the maps, without the caption below them.
+pub fn room(inside: (usize, usize)) -> (usize, usize) {
+    (inside.0, if inside.1 >= 3 { inside.1 - 1 } else { inside.1 })
+}
+
+/// The text in the upper line of the pane's box, and the caption.
 pub fn titles(state: &State) -> (String, String) {
     if let Some(line) = state.heads.command() {
         let foot = match &state.heads.grid.answer {
-            Some(Answer::Map(map)) => heat::legend(map, state.glyphs),
+            Some(Answer::Map(map)) => heat::legend(state, map, &[]),
             _ => String::new(),
         };
         return (line, foot);
@@ -77,6 +91,8 @@ fn range(maps: &[(MapView, Vec<bool>)]) -> (f64, f64) {
 
 pub fn draw(canvas: &mut Canvas) {
     let state = canvas.state;
+    let area = canvas.caption(&titles(state).1);
+    let canvas = &mut canvas.at(Rect { height: room((0, canvas.height())).1 as u16, ..area });
     if state.heads.metric.is_some() {
         return match &state.heads.grid.answer {
             Some(Answer::Map(map)) => {
@@ -112,6 +128,9 @@ pub fn draw(canvas: &mut Canvas) {
     }
 }
 
+/// The largest factor by which a small map is enlarged.
+const LARGEST: usize = 6;
+
 /// One map without labels.
 fn small(canvas: &mut Canvas, (map, masked): (&MapView, &[bool]), (low, high): (f64, f64)) {
     let state = canvas.state;
@@ -123,10 +142,16 @@ fn small(canvas: &mut Canvas, (map, masked): (&MapView, &[bool]), (low, high): (
         (value.is_finite() && !masked.get(index).copied().unwrap_or(false)).then(|| (value - low) / span)
     };
     let rows_per_line = if half { 2 } else { 1 };
+    // Small maps are enlarged by a whole number.
+    let fit = |room: usize, count: usize| (room / count.max(1)).clamp(1, LARGEST);
+    let across = fit(canvas.width(), map.columns);
+    let zoom = across.min(fit(canvas.height() * rows_per_line, map.rows) * 2 / rows_per_line).max(1);
+    let (wide, high) = (zoom, (zoom * rows_per_line / 2).max(1));
     for line in 0..canvas.height() {
-        for column in 0..map.columns.min(canvas.width()) {
-            let row = line * rows_per_line;
-            let (upper, lower) = (level(row, column), if half { level(row + 1, column) } else { None });
+        for x in 0..(map.columns * wide).min(canvas.width()) {
+            let (column, first) = (x / wide, line * rows_per_line);
+            let (upper, lower) =
+                (level(first / high, column), if half { level((first + 1) / high, column) } else { None });
             let (symbol, style) = match (upper, lower) {
                 (None, None) => continue,
                 (Some(t), _) if !half && state.theme.colors_values() => {
@@ -136,7 +161,7 @@ fn small(canvas: &mut Canvas, (map, masked): (&MapView, &[bool]), (low, high): (
                 (Some(t), lower) => ("▀".to_string(), state.theme.heat_pair(map.scale, t, lower)),
                 (None, Some(t)) => ("▄".to_string(), state.theme.heat_pair(map.scale, t, None)),
             };
-            canvas.put_in(column, line, &symbol, style);
+            canvas.put_in(x, line, &symbol, style);
         }
     }
 }

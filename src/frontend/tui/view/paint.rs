@@ -50,6 +50,17 @@ impl Canvas<'_> {
         self.at(area).put(x, y, text, role);
     }
 
+    /// Writes a caption at the right end of the last row, and returns the area above it.
+    pub fn caption(&mut self, text: &str) -> Rect {
+        if text.is_empty() || self.area.height < 3 {
+            return self.area;
+        }
+        let y = self.height() - 1;
+        let text = text::fit(text, self.width().saturating_sub(2), self.state.glyphs);
+        self.put_right(y, &text, 1, Role::Shape);
+        Rect { height: self.area.height - 1, ..self.area }
+    }
+
     /// Writes `message` from row 0 in lines that leave a column free at each side.
     pub fn say(&mut self, message: &str, role: Role) {
         let width = self.width().saturating_sub(2);

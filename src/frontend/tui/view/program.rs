@@ -18,8 +18,19 @@ pub fn draw(canvas: &mut Canvas) {
     let Some(snapshot) = &state.snapshot else { return };
     let rows = state.tree.rows(snapshot);
     let chosen = state.tree.chosen_row(snapshot, &rows);
-    for (y, (index, row)) in rows.iter().enumerate().skip(state.tree.scroll).take(canvas.height()).enumerate() {
-        draw_row(canvas, snapshot, row, index == chosen, y);
+    for (y, (index, row)) in state.tree.shown(&rows, canvas.height()).into_iter().enumerate() {
+        draw_row(canvas, snapshot, &row, index == chosen, y);
+    }
+}
+
+/// The text in the upper line of the pane's box: the module of the selected op.
+pub fn title(state: &State) -> String {
+    let snapshot = state.snapshot.as_ref();
+    let module =
+        snapshot.zip(state.chosen_op()).and_then(|(snapshot, op)| snapshot.modules.get(snapshot.ops.get(op)?.module));
+    match module.filter(|module| !module.path.is_empty()) {
+        Some(module) => format!("program  {}", text::short_site(&module.path)),
+        None => "program".to_string(),
     }
 }
 

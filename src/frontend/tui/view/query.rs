@@ -4,10 +4,13 @@ use super::{Canvas, Pane, Role, State, heat, strings, text};
 use crate::answer::{Answer, Cell, Table, text as lines_of};
 use crate::frontend::tui::query::QueryPane;
 
+/// The shortest useful part of a text that is cut.
+const LEAST_TEXT: usize = 10;
+
 /// The shortest useful bar.
 const LEAST_BAR: usize = 4;
 
-/// The texts in the upper and lower line of the pane's box.
+/// The text in the upper line of the pane's box, and the caption.
 pub fn titles(state: &State, number: usize) -> (String, String) {
     let name = state.panes.name(Pane::Query(number)).to_string();
     let Some(query) = state.queries.get(number) else { return (name, String::new()) };
@@ -17,7 +20,7 @@ pub fn titles(state: &State, number: usize) -> (String, String) {
             let first = lines.next().unwrap_or_default().to_string();
             (first, lines.next().unwrap_or_default().to_string())
         }
-        Some(Answer::Map(map)) => (map.title.clone(), heat::legend(map, state.glyphs)),
+        Some(Answer::Map(map)) => (map.title.clone(), heat::legend(state, map, &[])),
         _ => (String::new(), String::new()),
     };
     if query.asking.is_behind() && query.answer.is_some() {
@@ -30,6 +33,8 @@ pub fn titles(state: &State, number: usize) -> (String, String) {
 pub fn draw(canvas: &mut Canvas, number: usize) {
     let state = canvas.state;
     let Some(query) = state.queries.get(number) else { return };
+    let area = canvas.caption(&titles(state, number).1);
+    let canvas = &mut canvas.at(area);
     match &query.answer {
         None => canvas.say(strings::FETCHING, Role::Faint),
         Some(Answer::Error(error)) => canvas.say(&error.message, Role::Faint),
@@ -46,6 +51,18 @@ pub fn draw(canvas: &mut Canvas, number: usize) {
             }
         }
     }
+}
+
+/// The row of a table at this row of a pane of this inside.
+pub fn row_at(state: &State, number: usize, inside: (usize, usize), y: usize) -> Option<usize> {
+    let query = state.queries.get(number)?;
+    let Some(Answer::Table(table)) = &query.answer else { return None };
+    let (bare, _) = fitting(table, inside.0.saturating_sub(1));
+    let header = usize::from(lines_of::rows(&bare, inside.0).len() > table.rows.len());
+    let caption = usize::from(!titles(state, number).1.is_empty() && inside.1 >= 3);
+    let room = inside.1.saturating_sub(header + caption);
+    let row = y.checked_sub(header)? + (query.at.0 + 1).saturating_sub(room);
+    (y < header + room && row < table.rows.len()).then_some(row)
 }
 
 fn draw_table(canvas: &mut Canvas, query: &QueryPane, number: usize, table: &Table) {
@@ -95,6 +112,15 @@ fn fitting(table: &Table, width: usize) -> (Table, usize) {
     };
     shorten_bars(&mut table, width, &wide);
     while wide(&table) > width && table.columns.len() > 3 {
+        // The last column may be cut, if something of it remains.
+        let mut others = table.clone();
+        others.columns.pop();
+        others.rows.iter_mut().for_each(|row| row.truncate(others.columns.len()));
+        let is_text =
+            table.rows.iter().any(|row| matches!(row.last(), Some(Cell::Text(text)) if text.len() > LEAST_TEXT));
+        if is_text && wide(&others) + 2 + LEAST_TEXT <= width {
+            break;
+        }
         let bars = table.columns.last().is_some_and(String::is_empty);
         let at = table.columns.len() - 1 - usize::from(bars);
         table.columns.remove(at);

@@ -2,7 +2,7 @@
 
 use ratatui::style::Style;
 
-use super::{Canvas, Pane, Rect, Role, State, text};
+use super::{Canvas, Pane, Role, State, text};
 use crate::answer::Scale;
 use crate::answer::numbers::short;
 use crate::engine::messages::Shades;
@@ -27,11 +27,18 @@ pub fn titles(state: &State) -> (String, String) {
     (format!("tokens  by {}", shades.title), range)
 }
 
-pub fn draw(canvas: &mut Canvas) {
-    let (state, area) = (canvas.state, canvas.area);
-    let Some(snapshot) = &state.snapshot else { return };
-    let focus = state.position();
-    let shades = snapshot.screen.shades.as_ref().filter(|shades| !shades.values.is_empty());
+/// A token on the screen: its column and row in the pane, its number, and its word.
+struct Placed {
+    x: usize,
+    y: usize,
+    index: usize,
+    word: String,
+}
+
+/// The tokens in a pane of this inside, and the word before them for what colours them.
+fn placed(state: &State, (width, height): (usize, usize)) -> (String, Vec<Placed>) {
+    let Some(snapshot) = &state.snapshot else { return (String::new(), Vec::new()) };
+    let shades = shades(state);
     let words = snapshot.tokens.iter().enumerate().map(|(index, token)| {
         let mark = shades.map_or_else(String::new, |shades| mark(state, shades, index));
         format!("{mark}{} {}", token.pos, text::token(&token.text, state.glyphs))
@@ -41,25 +48,49 @@ pub fn draw(canvas: &mut Canvas) {
     let boxed = state.layout().is_some_and(|layout| layout.has_box(Pane::Tokens));
     let by = shades.and_then(|shades| shades.title.split_whitespace().next()).filter(|_| !boxed);
     let by = by.map_or_else(String::new, |word| format!("by {} ", text::fit(word, BY, state.glyphs)));
-    let area = Rect { x: area.x + canvas.put(0, 0, &by, Role::Faint) as u16, ..area };
-    let area = area.intersection(canvas.buffer.area);
-    let mut canvas = canvas.at(area);
-    let width = canvas.width().saturating_sub(1);
-    let lines = broken(&words, width);
+    let left = text::width(&by);
+    let lines = broken(&words, width.saturating_sub(left + 1));
+    let focus = state.position();
     let line_of_focus = lines.iter().position(|line| focus.is_some_and(|focus| line.contains(&focus))).unwrap_or(0);
-    let height = canvas.height();
     let first = (line_of_focus + 1).saturating_sub(height);
+    let mut all = Vec::new();
     for (y, line) in lines.iter().skip(first).take(height).enumerate() {
-        let mut x = 1;
+        let mut x = left + 1;
         for index in line.clone() {
-            let shade = shades.map_or(Style::new(), |shades| shade(state, shades, index));
-            let style = match &snapshot.tokens[index] {
-                _ if Some(index) == focus => state.theme.style(Role::Focus),
-                token if token.real => state.theme.style(Role::Text).patch(shade),
-                _ => state.theme.style(Role::Padding),
-            };
-            x = canvas.put_in(x, y, &words[index], style) + GAP;
+            let word = words[index].clone();
+            let columns = text::width(&word);
+            all.push(Placed { x, y, index, word });
+            x += columns + GAP;
         }
+    }
+    (by, all)
+}
+
+fn shades(state: &State) -> Option<&Shades> {
+    let shades = state.snapshot.as_ref()?.screen.shades.as_ref();
+    shades.filter(|shades| !shades.values.is_empty())
+}
+
+/// The position of the token at this column and row of a pane of this inside.
+pub fn position_at(state: &State, inside: (usize, usize), (x, y): (usize, usize)) -> Option<usize> {
+    let on = |token: &Placed| token.y == y && (token.x..token.x + text::width(&token.word) + GAP).contains(&x);
+    placed(state, inside).1.into_iter().find(on).map(|token| token.index)
+}
+
+pub fn draw(canvas: &mut Canvas) {
+    let state = canvas.state;
+    let Some(snapshot) = &state.snapshot else { return };
+    let (focus, shades) = (state.position(), shades(state));
+    let (by, words) = placed(state, (canvas.width(), canvas.height()));
+    canvas.put(0, 0, &by, Role::Faint);
+    for Placed { x, y, index, word } in words {
+        let shade = shades.map_or(Style::new(), |shades| shade(state, shades, index));
+        let style = match &snapshot.tokens[index] {
+            _ if Some(index) == focus => state.theme.style(Role::Focus),
+            token if token.real => state.theme.style(Role::Text).patch(shade),
+            _ => state.theme.style(Role::Padding),
+        };
+        canvas.put_in(x, y, &word, style);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The box of the tour at the bottom of the window.
 
-use super::{Canvas, Role, boxes, strings, text};
+use super::{Canvas, Mode, Role, boxes, strings, text};
 
 pub fn draw(canvas: &mut Canvas) {
     let (state, area) = (canvas.state, canvas.area);
@@ -15,7 +15,10 @@ pub fn draw(canvas: &mut Canvas) {
     }
     let Some(stop) = tour.stop() else { return };
     let (verb, what) = match stop.line.is_empty() {
+        // Keys act at the prompt only after it is left.
+        true if state.mode == Mode::Prompt => ("Press ", format!("Esc {}", stop.key)),
         true => ("Press ", stop.key.clone()),
+        false if state.mode == Mode::Prompt => ("Type ", format!("{} Enter", stop.line)),
         false => ("Type ", format!(":{} Enter", stop.line)),
     };
     let x = inside.put(1, rows, verb, Role::Faint);

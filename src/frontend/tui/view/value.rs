@@ -10,31 +10,46 @@ use crate::frontend::tui::theme::Theme;
 /// The height from which the statistics have a line.
 const STATISTICS_FROM: u16 = 12;
 
+/// The height from which the scale has a line.
+const CAPTION_FROM: u16 = 4;
+
 /// The largest number of cells, rows by columns, that a pane of this inside can show without scrolling.
 pub fn capacity(inside: (usize, usize), theme: &Theme, glyphs: &Glyphs) -> (usize, usize) {
     let area = Rect { x: 0, y: 0, width: inside.0 as u16, height: inside.1 as u16 };
     heat::capacity(picture(area), theme, glyphs)
 }
 
-/// The rows for the picture itself, without those of the statistics below it.
-fn picture(area: Rect) -> Rect {
-    let statistics = u16::from(area.height >= STATISTICS_FROM);
-    Rect { height: area.height - statistics, ..area }
+/// The cell of the map at this column and row of a pane of this inside.
+pub fn cell_at(state: &State, inside: (usize, usize), (x, y): (usize, usize)) -> Option<(usize, usize)> {
+    let Some(Ok(panel)) = &state.value.panel else { return None };
+    let PanelContent::Heat { map, masked, first, .. } = &panel.content else { return None };
+    let area = picture(Rect { x: 0, y: 0, width: inside.0 as u16, height: inside.1 as u16 });
+    let heat = heat::Heat { map, masked, at: (state.value.row, state.value.column), first: *first };
+    heat::cell_at(state, &heat, area, state.value.view == PanelView::Numbers, (x, y))
 }
 
-/// The texts in the upper and lower line of the pane's box.
+/// The rows for the picture itself, without those of the statistics and the caption below it.
+fn picture(area: Rect) -> Rect {
+    let statistics = u16::from(area.height >= STATISTICS_FROM);
+    let caption = u16::from(area.height >= CAPTION_FROM);
+    Rect { height: area.height - statistics - caption, ..area }
+}
+
+/// The text in the upper line of the pane's box, and the caption of the picture.
 pub fn titles(state: &State) -> (String, String) {
     let panel = match &state.value.panel {
         Some(Ok(panel)) => panel,
         _ => return (chosen_name(state), String::new()),
     };
-    let mut title = text::short_site(&panel.title);
+    // One of the panes below is called tokens too.
+    let site = text::short_site(&panel.title);
+    let mut title = if site.starts_with("tokens") { format!("value of {site}") } else { site };
     if !panel.shape.is_empty() {
         title = format!("{title}  {}", panel.shape);
     }
     let mut foot = match &panel.content {
-        PanelContent::Heat { map, first, whole, .. } => {
-            let mut legend = heat::legend(map, state.glyphs);
+        PanelContent::Heat { map, masked, first, whole, .. } => {
+            let mut legend = heat::legend(state, map, masked);
             if (map.rows * map.pool[0].max(1), map.columns * map.pool[1].max(1)) < *whole {
                 let end = (first.0 + map.rows, first.1 + map.columns);
                 legend = format!("{legend}  [{}:{}, {}:{}]", first.0, end.0, first.1, end.1);
@@ -97,9 +112,16 @@ pub fn draw(canvas: &mut Canvas) {
             inside.put(2, 1, &significant(*value, 9), Role::Title);
         }
     }
-    if area.height < canvas.area.height {
+    let mut below = Rect { height: canvas.area.height, ..canvas.area };
+    if canvas.area.height >= CAPTION_FROM {
+        let caption = titles(state).1;
+        let statistics = u16::from(canvas.area.height >= STATISTICS_FROM);
+        below.height -= statistics;
+        canvas.at(below).caption(&caption);
+    }
+    if canvas.area.height >= STATISTICS_FROM {
         let line = text::fit(&statistics(&panel.summary), canvas.width().saturating_sub(2), state.glyphs);
-        canvas.put(1, area.height.into(), &line, Role::Label);
+        canvas.put(1, below.height.into(), &line, Role::Label);
     }
 }
 
@@ -109,10 +131,12 @@ fn draw_absence(canvas: &mut Canvas) {
     let computed = state.chosen_op().and_then(|op| snapshot.flags.get(op)).is_some_and(|flags| flags.computed);
     match (snapshot.live, computed) {
         (_, true) => canvas.say(strings::FETCHING, Role::Faint),
+        (false, _) if state.typing => canvas.say(strings::NO_RUN_YET, Role::Faint),
         (false, _) => canvas.say(strings::NO_RUN, Role::Faint),
         (true, _) => {
             let key = state.keymap.key_of("run-to");
-            canvas.say(&format!("{} Press {key} to run up to it.", strings::NOT_COMPUTED), Role::Faint);
+            let how = if state.typing { format!("Esc and then {key} runs") } else { format!("{key} runs") };
+            canvas.say(&format!("{} {how} up to it.", strings::NOT_COMPUTED), Role::Faint);
         }
     }
 }

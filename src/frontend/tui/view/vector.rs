@@ -7,6 +7,7 @@ use ratatui::style::Modifier;
 use super::heat::special;
 use super::{Canvas, Role, text};
 use crate::answer::numbers::{short, significant};
+use crate::engine::messages::TopItem;
 
 /// Columns of the scale at the left.
 const SCALE: usize = 9;
@@ -96,29 +97,37 @@ fn column(canvas: &mut Canvas, filled: usize, (x, bar): (usize, usize), rows: Ra
 }
 
 /// Draws rank, label, value and a bar for each of the largest elements.
-pub fn draw_largest(canvas: &mut Canvas, items: &[(usize, String, f64)]) {
+pub fn draw_largest(canvas: &mut Canvas, items: &[TopItem]) {
     let state = canvas.state;
     let height = canvas.height();
     let chosen = state.value.row.min(items.len().saturating_sub(1));
     let first = (chosen + 1).saturating_sub(height);
-    let largest = items.iter().map(|(_, _, value)| value.abs()).filter(|value| value.is_finite()).fold(0.0, f64::max);
+    let largest = items.iter().map(|item| item.value.abs()).filter(|value| value.is_finite()).fold(0.0, f64::max);
     let width = canvas.width();
     let label_width = (width / 3).clamp(6, 20);
-    for (y, (rank, (index, label, value))) in items.iter().enumerate().skip(first).take(height).enumerate() {
+    for (y, (rank, item)) in items.iter().enumerate().skip(first).take(height).enumerate() {
         let focused = rank == chosen;
         if focused {
             canvas.put(0, y, state.glyphs.focus, Role::Arrow);
         }
-        let label = if label.is_empty() { index.to_string() } else { text::token(label, state.glyphs) };
+        let label = if item.label.is_empty() { item.index.to_string() } else { text::token(&item.label, state.glyphs) };
         let label = text::left(&label, label_width, state.glyphs);
         canvas.put(1, y, &text::right(&rank.to_string(), 3, state.glyphs), Role::Shape);
-        let x = canvas.put(5, y, &label, if focused { Role::Focus } else { Role::Label }) + 1;
-        let said = text::right(&significant(*value, 6), 12, state.glyphs);
-        let x = canvas.put(x, y, &said, Role::Text) + 1;
+        let mut x = canvas.put(5, y, &label, if focused { Role::Focus } else { Role::Label }) + 1;
+        let said = text::right(&significant(item.value, 6), 10, state.glyphs);
+        x = canvas.put(x, y, &said, Role::Text) + 1;
+        if let Some(chance) = item.chance {
+            x = canvas.put(x, y, &text::right(&significant(chance, 3), 9, state.glyphs), Role::Title) + 1;
+        }
         let room = width.saturating_sub(x + 1);
-        let share = if largest > 0.0 && value.is_finite() { value.abs() / largest } else { 0.0 };
+        // Logits all look alike, and a negative one may be the largest: their bars are those of the probabilities.
+        let share = match item.chance {
+            Some(chance) => chance,
+            None if largest > 0.0 && item.value.is_finite() => item.value.abs() / largest,
+            None => 0.0,
+        };
         let full = state.glyphs.bars[STEPS];
-        let role = if *value < 0.0 { Role::Negative } else { Role::Positive };
+        let role = if item.value < 0.0 { Role::Negative } else { Role::Positive };
         canvas.put(x, y, &full.repeat((share * room as f64).round() as usize), role);
     }
 }
