@@ -1,7 +1,7 @@
 //! Completion, by what the command of the line takes.
 
 use super::ALL;
-use crate::commands::frame::declared;
+use crate::commands::frame::{declared, takes_expression};
 use crate::commands::state::{Console, Takes, settings};
 use crate::lang::SiteTable;
 use crate::lang::command::{CommandLine, split_command};
@@ -45,6 +45,14 @@ impl Console {
         }
         if matches!(command.takes, Takes::Setting | Takes::Change) {
             found.extend(settings::candidates(call.rest));
+        }
+        // The last option that is named: its expression goes on.
+        let named = |option: &&(&'static str, &'static str)| {
+            call.rest.split_whitespace().any(|word| word == declared(option).0)
+        };
+        let last = command.options.iter().filter(named).max_by_key(|option| call.rest.rfind(declared(option).0));
+        if last.is_some_and(takes_expression) {
+            found.extend(self.candidates(Takes::Expression, false));
         }
         found.extend(command.options.iter().map(|option| declared(option).0.to_string()));
         found

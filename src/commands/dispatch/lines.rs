@@ -2,7 +2,7 @@
 
 use super::ALL;
 use crate::answer::{Answer, ErrorView};
-use crate::commands::frame::Done;
+use crate::commands::frame::{Done, Options, takes_expression};
 use crate::commands::state::{Call, Console};
 use crate::lang::command::{CommandLine, split_command};
 use crate::lang::{LangError, Span, parse_break, parse_expr, parse_list, parse_location};
@@ -52,6 +52,11 @@ impl Console {
             }
             "break" | "tbreak" if bare => parse_break(call.rest, call.offset).err().map(wrong),
             "until" | "goto" | "list" if bare => parse_location(call.rest, call.offset).err().map(wrong),
+            // An option without its value is still being typed.
+            _ if command.options.iter().any(takes_expression) => {
+                let (options, _) = Options::take(call.rest, call.offset, command.options).ok()?;
+                options.check_expressions().err().map(wrong)
+            }
             _ => None,
         }
     }

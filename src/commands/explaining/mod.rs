@@ -143,7 +143,7 @@ pub const COMMANDS: &[Command] = &[
                {field} replaced by the field of the prompt; without EXPR, the loss. Likely mistakes in prompts are \
                reported: unknown tokens, a doubled beginning, too many tokens, copies, groups of different sizes.",
         options: &[
-            ("-metric EXPR", "the number, in quotes"),
+            ("-metric EXPR", "the number"),
             ("-by FIELD", "the field that divides the prompts; else each that can"),
             (
                 "-carriers",
@@ -154,8 +154,8 @@ pub const COMMANDS: &[Command] = &[
             ("-seed S", "of the bootstrap"),
         ],
         examples: &[
-            "shell printf 'The {nurse|pilot|teacher} said that\\n' > prompts.txt\nprobe prompts.txt -metric \"logit(\\\" she\\\") - logit(\\\" he\\\")\"",
-            "shell printf 'The {nurse|pilot} said that\\n' > two.txt\nprobe two.txt -metric \"logit(\\\" she\\\")\" -carriers",
+            "shell printf 'The {nurse|pilot|teacher} said that\\n' > prompts.txt\nprobe prompts.txt -metric logit(\" she\") - logit(\" he\")",
+            "shell printf 'The {nurse|pilot} said that\\n' > two.txt\nprobe two.txt -metric logit(\" she\") -carriers",
             "shell printf 'Mary went to the store\\nJohn went to the store\\n' > plain.txt\nprobe plain.txt -words",
         ],
         takes: Takes::File,
@@ -244,7 +244,7 @@ pub const COMMANDS: &[Command] = &[
                number of tokens. The shares become $N. An interrupted sweep continues when it is requested again. \
                patch SITE[SLICE] from SIDE is one edit, kept until undo.",
         options: &[
-            ("-metric EXPR", "the number, in quotes if it has spaces"),
+            ("-metric EXPR", "the number"),
             ("-from SIDE", "the side whose values are copied, for patch sweep"),
             ("-site SITE", "the site that is copied"),
             (
@@ -261,7 +261,7 @@ pub const COMMANDS: &[Command] = &[
             ("-faithful X", "the share of the number that they must keep, 0.9 by default"),
         ],
         examples: &[
-            "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric \"logit(\\\" Mary\\\") - logit(\\\" John\\\")\"",
+            "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric logit(\" Mary\") - logit(\" John\")",
             "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric logit[5] -site attn.z",
             "run\npatch zero -metric logit[5] -site attn.z",
             "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric logit[5] -site L2.attn.pattern -over head,q",
@@ -269,7 +269,7 @@ pub const COMMANDS: &[Command] = &[
             "run\nset tokens[9] = \" Mary\"\nrun\npatch L2.resid_pre[pos=9] from main",
             "load tiny-gpt2 as other\nset param(\"L1.mlp.W_out\") *= 0\nrun\npatch other -metric logit[5] -site mlp_out -over layer",
             "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric logit[5] -to L2H3.q",
-            "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric \"logit(\\\" Mary\\\") - logit(\\\" John\\\")\" -minimal",
+            "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric 'logit(\" Mary\") - logit(\" John\")' -minimal",
         ],
         takes: Takes::Branch,
         run: patch::patch,
