@@ -47,8 +47,8 @@ pub const COMMANDS: &[Command] = &[
         name: "attr",
         short: &["attribute"],
         usage: "attr METHOD[,METHOD]... [-target EXPR] [-baseline B] [-at SITE] [-steps N] [-samples N] [-stdev X] [-seed S] [-rule R] \
-                [-window N] [-alpha X] \
-                [-through NEURON] [-signed] [-quality]",
+                [-window N] [-alpha X] [-through NEURON] [-signed] [-quality] [-segments S]\nattr METHOD -generated [-segments S]\nattr \
+                METHOD[,METHOD]... -curves",
         about: "how much each token, or each element of a site, contributes to a number",
         help: "METHOD: saliency, inputxgradient, ig, gradientshap, smoothgrad, vargrad, conductance, neuron, \
                influence, featureablation, occlusion, shapley, kernelshap, lime, lrp (by the rules of AttnLRP); \
@@ -56,12 +56,17 @@ pub const COMMANDS: &[Command] = &[
                inputs, rollout follows attention through all blocks, attnxgradient weights it by its gradient. The \
                target is the most likely token's logit at the focused position, or that of the predicted class; any \
                number over the pass can be given. The result becomes $N, with the shape of the site. Several methods \
-               separated by commas, or several -target, are shown in columns.",
+               separated by commas, or several -target, are shown in columns. With -generated each token that was generated is \
+               explained by the tokens of the prompt, as by Captum's LLMAttribution: what its log-probability, given the prompt and \
+               the tokens before it, owes to each. In later passes the prompt and what was generated are read in one.",
         options: attr::OPTIONS,
         examples: &[
             "run\nattr ig -target logit(\" Mary\") - logit(\" John\")",
             "run\nattr gradientshap -baseline mean -samples 20 -seed 1",
             "run\nattr featureablation -baseline zero",
+            "generate 5\nattr featureablation -generated -baseline pad",
+            "run\nattr shapley -segments words -baseline pad",
+            "run\nattr inputxgradient,featureablation -curves -baseline pad",
             "run\nattr heads -target logit(\" Mary\") - logit(\" John\")\nprint/h $",
             "run\nattr rollout",
         ],
