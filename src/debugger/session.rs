@@ -122,6 +122,12 @@ impl Session {
         self.stop_here(Reason::Start)
     }
 
+    /// Exchanges the run, and the gradients that belong to it, for others.
+    pub fn exchange(&mut self, run: &mut Run, gradients: &mut Option<Gradients>) {
+        std::mem::swap(&mut self.run, run);
+        std::mem::swap(&mut self.gradients, gradients);
+    }
+
     /// Adds a value to the history and returns its number.
     pub fn remember(&mut self, datum: Datum) -> usize {
         self.history.push(datum);

@@ -18,6 +18,8 @@ pub enum ExportError {
         /// The most pixels that a side may have.
         most: usize,
     },
+    #[error("{rows} rows do not fit into {most} pixels: save FILE.svg or FILE.csv, or show fewer rows")]
+    TooManyRows { rows: usize, most: usize },
     /// There is nothing to draw.
     #[error(transparent)]
     Png(#[from] png::EncodingError),

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::html::escaped;
-use super::picture::Picture;
+use super::picture;
 use crate::answer::{Answer, Cell, MapView, Table, numbers, text};
 
 /// A page of a session: its title, what it was about, and each command with its answer.
@@ -16,7 +16,7 @@ pub fn page(title: &str, about: &[String], steps: &[(String, Answer)]) -> String
          h3 {{ font: 600 14px ui-monospace, monospace; margin: 1.6em 0 0.4em; }} .failed {{ color: #b3261e; }}\n\
          table {{ border-collapse: collapse; }} td, th {{ padding: 0.1em 0.8em; text-align: right; }}\n\
          td.text {{ text-align: left; }} th {{ border-bottom: 1px solid #999; }}\n\
-         svg {{ max-width: 40em; height: auto; }}\n\
+         svg {{ max-width: 100%; height: auto; }}\n\
          </style>\n</head>\n<body>\n<h1>{head}</h1>\n"
     );
     for line in about {
@@ -90,17 +90,9 @@ pub fn plain(cell: &Cell) -> String {
 }
 
 fn map(found: &MapView) -> String {
-    let drawn = Picture { data: &found.data, shape: [found.rows, found.columns] }.svg();
-    let labels = |what: &str, labels: &[String]| format!("{what}: {}", escaped(&labels.join(" \u{b7} ")));
-    let [rows, columns] = &found.axes;
     let [min, max, mean] = [found.summary.min, found.summary.max, found.summary.mean].map(numbers::short);
-    format!(
-        "<pre>{}</pre>\n{drawn}\n<pre>{}\n{}\n{}</pre>\n",
-        escaped(&found.title),
-        labels(&format!("down, {rows}"), &found.row_labels),
-        labels(&format!("across, {columns}"), &found.column_labels),
-        escaped(&format!("blue is positive, orange negative, white 0; from {min} to {max}, mean {mean}"))
-    )
+    let drawn = picture::svg(&Answer::Map(found.clone())).unwrap_or_default();
+    format!("{drawn}\n<pre>blue is positive, orange negative, white 0; from {min} to {max}, mean {mean}</pre>\n")
 }
 
 /// A table or a map as column names and rows of text; `None` for other answers.

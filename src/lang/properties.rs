@@ -4,7 +4,7 @@
 use super::command::{split_command, strip_comment};
 use super::location::{parse_location_prefix, resolve};
 use super::site::tests::Small;
-use super::words::{parse_numbers, take_options, words};
+use super::words::{parse_numbers, take_options};
 use super::{
     Arg, BinaryOp, Expr, ExprKind, History, IndexItem, IndexKind, LangError, SiteRef, Span, Spanned, UnaryOp, caret,
     parse_assignment, parse_break, parse_expr, parse_expr_prefix, parse_list, parse_location, parse_trace, parse_watch,
@@ -168,7 +168,7 @@ proptest! {
         check(parse_watch(&line, 0).err());
         check(parse_trace(&line, 0).err());
         check(parse_location_prefix(&line, 0).err());
-        check(words(&line, 0).and_then(|all| take_options(all, &[])).err());
+        check(take_options(&line, 0, &[]).err());
         check(parse_numbers(&line, 0, &|_| None).err());
         match parse_location(&line, 0) {
             Ok(location) => {

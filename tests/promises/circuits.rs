@@ -301,7 +301,7 @@ fn questions_of_patch_that_do_not_go_together_are_refused() {
         ("patch main -metric loss -to L9H0.q", "there is no head L9H0"),
         ("patch main -metric loss -to L1H0.z", "is not an input of a head"),
         ("patch main -metric loss -minimal", "of a value is in force"),
-        ("patch zero", "expected the number that is watched"),
+        ("patch zero", "patch needs a number to watch"),
         ("save value x.npy", "expected what to save"),
     ] {
         let found = b.fail(line);

@@ -33,7 +33,7 @@ use Policy::{Agrees, Differs, DiffersBy, LeavesOut, OfWeights, Refuses};
 
 /// The commands of the groups "explaining" and "comparing": what is given before the edit, the command, and its policy. TWO is two
 /// branches with texts of the same length, BATCH two prompts, DIR a folder with files of texts.
-const COMMANDS: [(&str, &str, Policy); 53] = [
+const COMMANDS: [(&str, &str, Policy); 58] = [
     ("run", "backward loss\nprint norm(grad(L1.resid_post))", Differs),
     ("run", "backward -all-at-once loss\nprint norm(grad(L1.resid_post))", Differs),
     ("run", "attr saliency", Differs),
@@ -51,6 +51,11 @@ const COMMANDS: [(&str, &str, Policy); 53] = [
     ("run", "attr kernelshap -samples 20", Differs),
     ("run", "attr lime -samples 20", Differs),
     ("run", "attr lrp", Differs),
+    ("generate 3", "attr ig -steps 8", Differs),
+    ("run", "generate 3\nattr featureablation -generated", Differs),
+    ("run", "generate 3\nattr inputxgradient -generated", Differs),
+    ("run", "attr featureablation -segments words", Differs),
+    ("run", "attr featureablation -curves", Differs),
     ("run", "attr heads", Differs),
     ("run", "attr neurons", Differs),
     ("run", "attr rollout", Differs),

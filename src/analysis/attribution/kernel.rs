@@ -1,24 +1,18 @@
 //! Kernel SHAP: Shapley values by a weighted linear regression over subsets of positions (Lundberg and Lee 2017;
 //! Captum's `KernelShap`).
 
-use super::perturb::{MOST_EXACT, with_hidden};
-use super::{Attribution, Probe, Random};
+use super::perturb::MOST_EXACT;
+use super::{Attribution, Hiding, Random};
 use crate::debugger::{Error, Result};
 
-/// The number with subsets of positions shown is fitted by a sum of one number for each position, under the constraint
+/// The number with subsets of players shown is fitted by a sum of one number for each player, under the constraint
 /// that all of them make up `F(x) - F(x')`. Without a number of samples every subset is taken, weighted by the kernel
 /// `(n - 1) / (C(n, k) k (n - k))`, which gives Shapley values exactly; with one, subsets are drawn by that weight.
 ///
 /// # Errors
-/// If there are more than twelve positions and no number of samples, or fewer samples than positions.
-pub fn kernel_shap(
-    probe: &mut Probe<'_>,
-    baseline: &[f32],
-    positions: usize,
-    samples: Option<usize>,
-    seed: u64,
-) -> Result<Attribution> {
-    let n = positions;
+/// If there are more than twelve players and no number of samples, or fewer samples than players.
+pub fn kernel_shap(players: usize, samples: Option<usize>, seed: u64) -> Result<Hiding> {
+    let n = players;
     if n < 2 {
         return Err("kernelshap needs at least two positions".into());
     }
@@ -32,18 +26,19 @@ pub fn kernel_shap(
         None => all(n),
         Some(samples) => drawn(n, samples, seed),
     };
-    let here = probe.here()?;
-    let point = |i: usize| match i {
-        0 => here.clone(),
-        1 => baseline.to_vec(),
-        _ => with_hidden(&here, baseline, n, |position| !sets[i - 2].0[position]),
+    let members: Vec<Vec<bool>> = sets.iter().map(|(shown, _)| shown.clone()).collect();
+    let shown = move |i: usize, player: usize| match i {
+        0 => true,
+        1 => false,
+        _ => members[i - 2][player],
     };
-    let numbers = probe.numbers_of(2 + sets.len(), &point)?;
-    finite(&numbers)?;
-    let (at_input, at_baseline) = (numbers[0], numbers[1]);
-    let values = fitted(&sets, &numbers[2..], n, at_baseline, at_input - at_baseline)
-        .ok_or("the subsets drawn do not tell all positions apart; give more samples")?;
-    Ok(Attribution::complete(values, (at_input, at_baseline), sets.len()))
+    Ok(Hiding::new(2 + sets.len(), shown, move |numbers| {
+        finite(numbers)?;
+        let (at_input, at_baseline) = (numbers[0], numbers[1]);
+        let values = fitted(&sets, &numbers[2..], n, at_baseline, at_input - at_baseline)
+            .ok_or("the subsets drawn do not tell all positions apart; give more samples")?;
+        Ok(Attribution::complete(values, (at_input, at_baseline), sets.len()))
+    }))
 }
 
 /// Refuses numbers to which nothing can be fitted.

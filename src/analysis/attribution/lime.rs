@@ -2,34 +2,34 @@
 //! 2016; Captum's `Lime` with its defaults).
 
 use super::kernel::finite;
-use super::perturb::with_hidden;
-use super::{Attribution, Probe, Random};
-use crate::debugger::Result;
+use super::{Attribution, Hiding, Players, Random};
 
 /// Sweeps of coordinate descent after which it is given up.
 const SWEEPS: usize = 100_000;
 
-/// Which positions are shown, each with probability 1/2.
-pub fn lime_subsets(positions: usize, samples: usize, seed: u64) -> Vec<Vec<bool>> {
+/// Which players are shown, each with probability 1/2.
+pub fn lime_subsets(players: usize, samples: usize, seed: u64) -> Vec<Vec<bool>> {
     let mut random = Random::new(seed);
-    (0..samples).map(|_| (0..positions).map(|_| random.uniform() < 0.5).collect()).collect()
+    (0..samples).map(|_| (0..players).map(|_| random.uniform() < 0.5).collect()).collect()
 }
 
 /// The coefficients of the lasso `1/(2 sum w) sum w (F - c - b.shown)^2 + alpha |b|_1` over the subsets `shown`, with
-/// the weight `exp(-d^2 / 2)` of the cosine distance `d` between the site as it is and with positions hidden.
-pub fn lime_with(probe: &mut Probe<'_>, baseline: &[f32], shown: &[Vec<bool>], alpha: f64) -> Result<Attribution> {
-    let here = probe.here()?;
-    let positions = shown.first().map_or(0, Vec::len);
-    let mut points: Vec<Vec<f32>> =
-        shown.iter().map(|set| with_hidden(&here, baseline, positions, |position| !set[position])).collect();
-    let weights: Vec<f64> = points.iter().map(|point| similarity(&here, point)).collect();
-    points.push(here);
-    let mut numbers = probe.numbers(&points)?;
-    finite(&numbers)?;
-    let at_input = numbers.pop().unwrap_or(f64::NAN);
-    let values = lasso(shown, &numbers, &weights, alpha)
-        .ok_or("the surrogate does not settle; choose a different number of samples or a larger -alpha")?;
-    Ok(Attribution { values, delta: None, at_input, at_baseline: None, error: None, steps: shown.len() })
+/// the weight `exp(-d^2 / 2)` of the cosine distance `d` between the site as it is, `here`, and with players hidden.
+pub fn lime(shown: Vec<Vec<bool>>, (here, baseline): (&[f32], &[f32]), players: &Players, alpha: f64) -> Hiding {
+    let near = |set: &Vec<bool>| similarity(here, &players.point(here, baseline, |player| set[player]));
+    let weights: Vec<f64> = shown.iter().map(near).collect();
+    let (steps, sets) = (shown.len(), shown.clone());
+    // The last is the site as it is.
+    Hiding::new(
+        steps + 1,
+        move |i, player| sets.get(i).is_none_or(|set| set[player]),
+        move |numbers| {
+            finite(numbers)?;
+            let values = lasso(&shown, &numbers[..steps], &weights, alpha)
+                .ok_or("the surrogate does not settle; choose a different number of samples or a larger -alpha")?;
+            Ok(Attribution { values, delta: None, at_input: numbers[steps], at_baseline: None, error: None, steps })
+        },
+    )
 }
 
 /// `exp(-d^2 / 2)` for the cosine distance `d`; of a vector of zeros it is 1.

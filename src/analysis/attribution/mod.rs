@@ -3,26 +3,30 @@
 //! `F` is the number as a function of the site's value `x`; `x'` is a baseline. Sources: Captum 0.9 (`captum.attr`),
 //! and the papers that it names. Methods that sample say so, and take their random numbers from a seed alone.
 
+mod curves;
 mod heads;
 mod kernel;
 mod lime;
 mod neurons;
 mod path;
 mod perturb;
+mod players;
 mod probe;
 mod quality;
 pub mod random;
 mod rule;
 
+pub use curves::{Curve, area, curves};
 pub use heads::{HeadScore, attention_gradient, heads, rollout};
 pub use kernel::kernel_shap;
-pub use lime::{lime_subsets, lime_with};
+pub use lime::{lime, lime_subsets};
 pub use neurons::{Fed, Neuron, neurons};
 pub use path::{
     Noise, Shap, conductance, gradient_shap, gradient_shap_with, influence, integrated, noise, plain, relevance,
     through_neuron,
 };
 pub use perturb::{ablation, occlusion, shapley_exact, shapley_sampled};
+pub use players::{Hiding, Players};
 pub use probe::{Point, Probe};
 pub use quality::{Quality, infidelity, quality, sensitivity};
 pub use random::Random;

@@ -15,12 +15,14 @@ const BATCH_BYTES: u64 = 256 << 20;
 /// clearing them when they are taken again costs more than a larger batch saves.
 const VALUE_BYTES: u64 = 28 << 20;
 
-/// A number over the pass of the prompt, as a function of what op `at` gives.
+/// A number over the pass of the prompt, or several, as a function of what op `at` gives.
 pub struct Probe<'a> {
     session: &'a mut Session,
     pass: PromptPass,
     program: Arc<Program>,
-    expr: &'a Expr,
+    exprs: &'a [Expr],
+    /// Which of the numbers is asked for where one is.
+    asked: usize,
     read: Vec<usize>,
     /// The op whose values vary.
     pub at: usize,
@@ -43,8 +45,15 @@ impl<'a> Probe<'a> {
     /// If the run is not in the pass of the prompt, the number does not depend on the site, or edits are in force that
     /// cannot be made again.
     pub fn new(session: &'a mut Session, expr: &'a Expr, at: usize) -> Result<Probe<'a>> {
+        Probe::of_several(session, std::slice::from_ref(expr), at)
+    }
+
+    /// The same for several numbers, the first of which is asked for.
+    pub fn of_several(session: &'a mut Session, exprs: &'a [Expr], at: usize) -> Result<Probe<'a>> {
         let (program, pass) = (session.run.program.clone(), session.prompt_pass()?);
-        let read = ops_of(session, expr);
+        let mut read: Vec<usize> = exprs.iter().flat_map(|expr| ops_of(session, expr)).collect();
+        read.sort_unstable();
+        read.dedup();
         let last = read.iter().copied().max().unwrap_or(0);
         let after = depend_on(&program, at);
         let mut needed = vec![false; program.ops.len()];
@@ -65,7 +74,8 @@ impl<'a> Probe<'a> {
             session,
             pass,
             program,
-            expr,
+            exprs,
+            asked: 0,
             read,
             at,
             affected,
@@ -120,6 +130,11 @@ impl<'a> Probe<'a> {
         Ok(self.base(self.at)?.read_f32()?)
     }
 
+    /// From now on the number is this one of several.
+    pub fn ask(&mut self, number: usize) {
+        self.asked = number;
+    }
+
     /// From now on gradients are those of AttnLRP: an element times its gradient is its relevance.
     pub fn propagate_relevance(&mut self) {
         self.rule = Rule::Relevance;
@@ -139,19 +154,31 @@ impl<'a> Probe<'a> {
 
     /// The same for `count` values that are made when they are needed: many of a large site are more than memory holds.
     pub fn numbers_of(&mut self, count: usize, point: &dyn Fn(usize) -> Vec<f32>) -> Result<Vec<f64>> {
+        let exprs = self.exprs;
+        let asked = &exprs[self.asked..=self.asked];
+        Ok(self.numbers_in(asked, count, point)?.into_iter().flatten().collect())
+    }
+
+    /// All numbers for each of them.
+    pub fn numbers_of_each(&mut self, count: usize, point: &dyn Fn(usize) -> Vec<f32>) -> Result<Vec<Vec<f64>>> {
+        self.numbers_in(self.exprs, count, point)
+    }
+
+    fn numbers_in(&mut self, exprs: &[Expr], count: usize, point: &dyn Fn(usize) -> Vec<f32>) -> Result<Vec<Vec<f64>>> {
         let mut found = Vec::with_capacity(count);
         while found.len() < count {
             step("evaluations", found.len() as u64, count as u64)?;
             let chunk: Vec<Vec<f32>> = (found.len()..count).take(self.batch()).map(point).collect();
             let values = self.forward(&chunk)?;
-            // The values that the number reads, as leaves where they vary.
+            // The values that the numbers read, as leaves where they vary.
             let mut leaves = Values::new();
             for op in self.read.clone() {
                 let value = values.get(&op).map(Value::leaf);
                 leaves.insert(op, value.map_or_else(|| self.repeated(op, chunk.len()), Ok)?);
             }
             for row in 0..chunk.len() {
-                found.push(number_of(self.session, self.expr, &leaves, row)?.untracked().read_scalar()?);
+                let mut number = |expr| Ok(number_of(self.session, expr, &leaves, row)?.untracked().read_scalar()?);
+                found.push(exprs.iter().map(&mut number).collect::<Result<Vec<f64>>>()?);
             }
         }
         Ok(found)
@@ -216,7 +243,7 @@ impl<'a> Probe<'a> {
                 };
                 leaves.insert(op, leaf);
             }
-            let number = number_of(self.session, self.expr, &leaves, 0)?;
+            let number = number_of(self.session, &self.exprs[self.asked], &leaves, 0)?;
             numbers.push(number.untracked().read_scalar()?);
             let one = Value::from_f32(vec![1.0], &[1], &number.untracked().device());
             let pulled = number.reshape(&[1])?.pull(&one).expect("numbers are tracked");

@@ -2,7 +2,7 @@
 
 use super::ALL;
 use crate::answer::text::quoted;
-use crate::commands::frame::declared;
+use crate::commands::frame::{declared, takes_expression};
 use crate::commands::state::{Console, Takes, settings};
 use crate::lang::SiteTable;
 use crate::lang::command::{CommandLine, split_command};
@@ -104,6 +104,14 @@ impl Console {
                 return settings;
             }
             found.extend(settings);
+        }
+        // The last option that is named: its expression goes on.
+        let named = |option: &&(&'static str, &'static str)| {
+            call.rest.split_whitespace().any(|word| word == declared(option).0)
+        };
+        let last = command.options.iter().filter(named).max_by_key(|option| call.rest.rfind(declared(option).0));
+        if last.is_some_and(takes_expression) {
+            found.extend(self.candidates(Takes::Expression, false));
         }
         found.extend(command.options.iter().map(|option| declared(option).0.to_string()));
         found

@@ -2,8 +2,8 @@
 
 use super::ALL;
 use crate::answer::{Answer, ErrorView};
-use crate::commands::frame::Done;
-use crate::commands::state::{Call, Console};
+use crate::commands::frame::{Done, Options, takes_expression};
+use crate::commands::state::{Call, Command, Console};
 use crate::lang::command::{CommandLine, split_command};
 use crate::lang::eval::check;
 use crate::lang::location::resolve;
@@ -42,7 +42,7 @@ impl Console {
             }
             Err(error) => return Some((error.span, error.message)),
         };
-        let error = self.fault_of(command.name, &call)?;
+        let error = self.fault_of(command, &call)?;
         // A name at the end of the line may go on.
         let (word, next) = self.complete(line, line.len());
         let unfinished = error.span.end >= line.len() && word < line.len() && !next.is_empty();
@@ -50,13 +50,13 @@ impl Console {
     }
 
     /// What is wrong with the arguments of a command: how they are written, or a site, function or layer that there is not.
-    fn fault_of(&self, command: &str, call: &CommandLine<'_>) -> Option<LangError> {
+    fn fault_of(&self, command: &Command, call: &CommandLine<'_>) -> Option<LangError> {
         let (names, block) = (&*self.session.run.names, self.session.block());
         let known = |expr: Expr| check(&expr, names, block);
         let there = |location: Location| resolve(&location, names, block).map(drop);
         let bare = !call.rest.contains(" -") && !call.rest.starts_with('-') && !call.rest.is_empty();
-        let found = match command {
-            "print" | "output" | "display" | "whatis" | "assert" | "backward" | "x" if bare => match command {
+        let found = match command.name {
+            "print" | "output" | "display" | "whatis" | "assert" | "backward" | "x" if bare => match command.name {
                 "assert" => parse_list(call.rest, call.offset).map(drop),
                 _ => parse_expr(call.rest, call.offset).and_then(known),
             },
@@ -66,6 +66,11 @@ impl Console {
             }),
             "watch" if bare => parse_watch(call.rest, call.offset).and_then(|(expr, _)| known(expr)),
             "until" | "goto" | "list" if bare => parse_location(call.rest, call.offset).and_then(there),
+            // An option without its value is still being typed.
+            _ if command.options.iter().any(takes_expression) => {
+                let (options, _) = Options::take(call.rest, call.offset, command.options).ok()?;
+                options.check_expressions()
+            }
             _ => Ok(()),
         };
         found.err()

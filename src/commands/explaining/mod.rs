@@ -48,8 +48,8 @@ pub const COMMANDS: &[Command] = &[
         name: "attr",
         short: &["attribute"],
         usage: "attr METHOD[,METHOD]... [-target EXPR] [-baseline B] [-at SITE] [-steps N] [-samples N] [-stdev X] [-seed S] [-rule R] \
-                [-window N] [-alpha X] \
-                [-through NEURON] [-signed] [-quality]",
+                [-window N] [-alpha X] [-through NEURON] [-signed] [-quality] [-segments S]\nattr METHOD -generated [-segments S]\nattr \
+                METHOD[,METHOD]... -curves",
         about: "how much each token, or each element of a site, contributes to a number",
         help: "METHOD: saliency, inputxgradient, ig, gradientshap, smoothgrad, vargrad, conductance, neuron, \
                influence, featureablation, occlusion, shapley, kernelshap, lime, lrp (by the rules of AttnLRP); \
@@ -57,12 +57,17 @@ pub const COMMANDS: &[Command] = &[
                inputs, rollout follows attention through all blocks, attnxgradient weights it by its gradient. The \
                target is the most likely token's logit at the focused position, or that of the predicted class; any \
                number over the pass can be given. The result becomes $N, with the shape of the site. Several methods \
-               separated by commas, or several -target, are shown in columns.",
+               separated by commas, or several -target, are shown in columns. With -generated each token that was generated is \
+               explained by the tokens of the prompt, as by Captum's LLMAttribution: what its log-probability, given the prompt and \
+               the tokens before it, owes to each. In later passes the prompt and what was generated are read in one.",
         options: attr::OPTIONS,
         examples: &[
             "run\nattr ig -target logit(\" Mary\") - logit(\" John\")",
             "run\nattr gradientshap -baseline mean -samples 20 -seed 1",
             "run\nattr featureablation -baseline zero",
+            "generate 5\nattr featureablation -generated -baseline pad",
+            "run\nattr shapley -segments words -baseline pad",
+            "run\nattr inputxgradient,featureablation -curves -baseline pad",
             "run\nattr heads -target logit(\" Mary\") - logit(\" John\")\nprint/h $",
             "run\nattr rollout",
         ],
@@ -144,7 +149,7 @@ pub const COMMANDS: &[Command] = &[
                {field} replaced by the field of the prompt; without EXPR, the loss. Likely mistakes in prompts are \
                reported: unknown tokens, a doubled beginning, too many tokens, copies, groups of different sizes.",
         options: &[
-            ("-metric EXPR", "the number, in quotes"),
+            ("-metric EXPR", "the number"),
             ("-by FIELD", "the field that divides the prompts; else each that can"),
             (
                 "-carriers",
@@ -155,8 +160,8 @@ pub const COMMANDS: &[Command] = &[
             ("-seed S", "of the bootstrap"),
         ],
         examples: &[
-            "shell printf 'The {nurse|pilot|teacher} said that\\n' > prompts.txt\nprobe prompts.txt -metric \"logit(\\\" she\\\") - logit(\\\" he\\\")\"",
-            "shell printf 'The {nurse|pilot} said that\\n' > two.txt\nprobe two.txt -metric \"logit(\\\" she\\\")\" -carriers",
+            "shell printf 'The {nurse|pilot|teacher} said that\\n' > prompts.txt\nprobe prompts.txt -metric logit(\" she\") - logit(\" he\")",
+            "shell printf 'The {nurse|pilot} said that\\n' > two.txt\nprobe two.txt -metric logit(\" she\") -carriers",
             "shell printf 'Mary went to the store\\nJohn went to the store\\n' > plain.txt\nprobe plain.txt -words",
         ],
         takes: Takes::File,
@@ -261,7 +266,7 @@ pub const COMMANDS: &[Command] = &[
                number of tokens. The shares become $N. An interrupted sweep continues when it is requested again. \
                patch SITE[SLICE] from SIDE is one edit, kept until undo.",
         options: &[
-            ("-metric EXPR", "the number, in quotes if it has spaces"),
+            ("-metric EXPR", "the number"),
             ("-from SIDE", "the side whose values are copied, for patch sweep"),
             ("-site SITE", "the site that is copied"),
             (
@@ -278,7 +283,7 @@ pub const COMMANDS: &[Command] = &[
             ("-faithful X", "the share of the number that they must keep, 0.9 by default"),
         ],
         examples: &[
-            "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric \"logit(\\\" Mary\\\") - logit(\\\" John\\\")\"",
+            "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric logit(\" Mary\") - logit(\" John\")",
             "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric logit[5] -site attn.z",
             "run\npatch zero -metric logit[5] -site attn.z",
             "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric logit[5] -site L2.attn.pattern -over head,q",
@@ -286,7 +291,7 @@ pub const COMMANDS: &[Command] = &[
             "run\nset tokens[9] = \" Mary\"\nrun\npatch L2.resid_pre[pos=9] from main",
             "load tiny-gpt2 as other\nset param(\"L1.mlp.W_out\") *= 0\nrun\npatch other -metric logit[5] -site mlp_out -over layer",
             "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric logit[5] -to L2H3.q",
-            "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric \"logit(\\\" Mary\\\") - logit(\\\" John\\\")\" -minimal",
+            "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric 'logit(\" Mary\") - logit(\" John\")' -minimal",
         ],
         takes: Takes::Branch,
         run: patch::patch,

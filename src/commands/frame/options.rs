@@ -3,11 +3,17 @@
 //! A command declares each option once, as `("-top N", "rows, 8 by default")`. From that come its parsing, `help`, completion and
 //! the manual.
 
-use crate::debugger::Result;
-use crate::lang::words::{Given, OptionSpec, Word, parse_count, take_options};
+use super::mistake;
+use crate::debugger::{Error, Result};
+use crate::lang::words::{Given, OptionSpec, Takes, Word, parse_count, take_options};
+use crate::lang::{Expr, LangError};
 
-/// How an option is written and what it does: `("-top N", "rows, 8 by default")`. With a word after its name it takes a value.
+/// How an option is written and what it does: `("-top N", "rows, 8 by default")`. With a word after its name it takes a value;
+/// if that is `EXPR`, an expression.
 pub type Declared = (&'static str, &'static str);
+
+/// What the value of an option that takes an expression is called.
+const EXPRESSION: &str = "EXPR";
 
 /// The options that a line has, all of which are declared. To ask for one that the command does not declare panics.
 #[derive(Clone, Debug)]
@@ -24,20 +30,28 @@ pub fn declared(option: &Declared) -> (&'static str, Option<&'static str>) {
     }
 }
 
+/// Whether the value of a declared option is an expression.
+pub fn takes_expression(option: &Declared) -> bool {
+    declared(option).1 == Some(EXPRESSION)
+}
+
 impl Options {
-    /// Takes the options out of the words of a line; the other words are returned next to them.
+    /// Takes the options out of the arguments of a line, which begin at byte `offset`; the other words are returned next to
+    /// them.
     ///
     /// # Errors
     /// With its place, if one is not declared, is ambiguous, or lacks its value.
-    pub fn take(words: Vec<Word>, of: &'static [Declared]) -> Result<(Options, Vec<Word>)> {
-        let specs: Vec<OptionSpec> = of
-            .iter()
-            .map(|option| {
-                let (name, value) = declared(option);
-                OptionSpec { name, takes_value: value.is_some() }
-            })
-            .collect();
-        let (given, left) = take_options(words, &specs)?;
+    pub fn take(text: &str, offset: usize, of: &'static [Declared]) -> Result<(Options, Vec<Word>)> {
+        let spec = |option: &Declared| {
+            let (name, value) = declared(option);
+            let takes = match value {
+                None => Takes::Nothing,
+                Some(EXPRESSION) => Takes::Expression,
+                Some(_) => Takes::Word,
+            };
+            OptionSpec { name, takes }
+        };
+        let (given, left) = take_options(text, offset, &of.iter().map(spec).collect::<Vec<_>>())?;
         Ok((Options { given, declared: of }, left))
     }
 
@@ -62,6 +76,37 @@ impl Options {
         self.get(name).and_then(|option| option.value.as_ref())
     }
 
+    /// The value of an option as an expression, and as it is written.
+    ///
+    /// # Errors
+    /// With its place and the name of the option, if it is not one.
+    pub fn expr(&self, name: &str) -> Result<Option<(Expr, &str)>> {
+        let Some(option) = self.get(name) else { return Ok(None) };
+        Ok(expression(option)?.map(|expr| (expr, option.value.as_ref().map_or("", |word| &word.text))))
+    }
+
+    /// Every value of these options that has to be an expression.
+    ///
+    /// # Errors
+    /// As [`expr`](Options::expr).
+    pub fn check_expressions(&self) -> Result<(), LangError> {
+        let takes = |option: &&Given| {
+            self.declared.iter().any(|known| takes_expression(known) && declared(known).0 == option.name)
+        };
+        self.given.iter().filter(takes).try_for_each(|option| expression(option).map(drop))
+    }
+
+    /// The error that a word has no meaning where it is: after which option, and what the command takes.
+    pub fn stray(&self, word: &Word, help: &str) -> Error {
+        let end = |option: &Given| option.value.as_ref().map_or(option.span, |value| value.span).end;
+        let before = self.given.iter().filter(|option| end(option) < word.span.start).max_by_key(|option| end(option));
+        let after = before.map_or(String::new(), |option| match &option.value {
+            Some(value) => format!(" after {} {}", option.name, value.text),
+            None => format!(" after {}", option.name),
+        });
+        mistake(format!("unexpected word {}{after}", word.text), word.span, help)
+    }
+
     /// The value of an option as a number of things, at least 1.
     pub fn count(&self, name: &str) -> Result<Option<usize>> {
         Ok(self.value(name).map(parse_count).transpose()?.map(|count| count as usize))
@@ -74,4 +119,16 @@ impl Options {
     pub fn iter(&self) -> impl Iterator<Item = &Given> {
         self.given.iter()
     }
+}
+
+/// The value of an option as an expression. A mistake in it is said to be that of the option.
+pub fn expression(option: &Given) -> Result<Option<Expr>, LangError> {
+    let Some(word) = &option.value else { return Ok(None) };
+    word.expr().map(Some).map_err(|error| {
+        let help = error
+            .help
+            .clone()
+            .unwrap_or_else(|| format!("{} takes an expression, up to the next option or in quotes", option.name));
+        LangError { message: format!("{}: {}", option.name, error.message), ..error }.help(help)
+    })
 }

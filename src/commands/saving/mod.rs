@@ -11,7 +11,7 @@ use crate::commands::frame::Done;
 use crate::commands::state::{Call, Command, Console, NOT_COMPLETE, PLAIN, kind, named};
 use crate::debugger::{Error, Result};
 use crate::export;
-use crate::export::picture::Picture;
+use crate::export::picture::Matrix;
 use crate::lang::eval::Datum;
 use crate::lang::location::{parse_location, resolve_sites};
 use crate::lang::words::Word;
@@ -172,25 +172,26 @@ fn picture(console: &mut Console, call: Call<'_>) -> Done {
     let Datum::Tensor(value) = console.evaluate(&expr)? else {
         return Err(LangError::new("a picture is of a matrix", expr.span).into());
     };
-    // A vector is a matrix of one row.
-    let sides: Vec<usize> = value.shape().iter().copied().filter(|side| *side != 1).collect();
-    let shape = match sides[..] {
-        [] => [1, 1],
-        [columns] => [1, columns],
-        [rows, columns] => [rows, columns],
-        _ => {
-            let message = format!("a picture is of a matrix, found shape {}", value.shape_text());
-            return Err(LangError::new(message, expr.span).help("take a slice of it, or mean(X, AXIS)").into());
-        }
+    // A vector is a matrix of one row; axes of one entry do not count.
+    let single = |len: &usize| *len == 1;
+    let mut spare = value.shape().len().saturating_sub(2);
+    let whole = |len: &usize| {
+        let drop = single(len) && spare > 0;
+        spare -= usize::from(drop);
+        if drop { Slice::At(0) } else { Slice::All }
     };
-    let data = value.read_f64()?;
-    if data.is_empty() {
+    let slices: Vec<Slice> = value.shape().iter().map(whole).collect();
+    let value = value.slice(&slices)?;
+    if value.shape().len() > 2 {
+        let message = format!("a picture is of a matrix, found shape {}", value.shape_text());
+        return Err(LangError::new(message, expr.span).help("take a slice of it, or mean(X, AXIS)").into());
+    }
+    if value.count() == 0 {
         return Err(LangError::new("there is nothing in it", expr.span).into());
     }
-    let picture = Picture { data: &data, shape };
-    values::picture(file, &picture)?;
-    let largest = short(picture.largest());
-    let [rows, columns] = shape;
+    let map = console.map(text.to_string(), &value, (usize::MAX, usize::MAX))?;
+    let (rows, columns, largest) = (map.rows, map.columns, short(Matrix::of(&map).largest()));
+    values::picture(file, &map.into())?;
     let colours = format!("white is 0, full blue {largest}, full orange -{largest}");
     Ok(Answer::Text(format!("Wrote {rows} by {columns} elements to {file}; {colours}")))
 }

@@ -13,9 +13,8 @@ use crate::commands::state::Console;
 use crate::debugger::{Error, Result};
 use crate::export::events::Events;
 use crate::export::npy::npy;
-use crate::export::picture::Picture;
 use crate::export::safetensors::{HostData, write};
-use crate::export::{self, csv, report};
+use crate::export::{self, csv, picture, report};
 use crate::lang::eval::Datum;
 use crate::lang::words::Word;
 use crate::lang::{LangError, parse_expr};
@@ -100,8 +99,12 @@ pub fn tensors(file: &str, values: Vec<(String, Value)>) -> Result<()> {
     Ok(write(Path::new(file), values.into_iter().map(entry).collect::<Result<Vec<_>>>()?)?)
 }
 
-pub fn picture(file: &str, picture: &Picture<'_>) -> Result<()> {
-    let bytes = if ending(file) == "svg" { picture.svg().into_bytes() } else { picture.png()? };
+pub fn picture(file: &str, answer: &Answer) -> Result<()> {
+    let none = || Error::refused("only tables and maps are pictures");
+    let bytes = match ending(file) {
+        "svg" => picture::svg(answer).ok_or_else(none)?.into_bytes(),
+        _ => picture::png(answer).ok_or_else(none)??,
+    };
     Ok(export::file(file, bytes)?)
 }
 
@@ -125,7 +128,7 @@ fn archive(arrays: &[(String, Vec<u8>)]) -> Result<Vec<u8>> {
     Ok(writer.finish().map_err(unwritten)?.into_inner())
 }
 
-/// `save table FILE.csv|.html|.json`: the last table or map.
+/// `save table FILE.csv|.html|.json|.svg|.png`: the last table or map.
 pub fn table(console: &Console, word: &Word) -> Done {
     let file = word.text.as_str();
     let mut shown = console.memory.record.iter().rev();
@@ -141,13 +144,7 @@ pub fn table(console: &Console, word: &Word) -> Done {
             let object = crate::answer::json::object(line, answer, None, 0.0, &[]);
             export::file(file, format!("{object}\n"))?;
         }
-        "svg" | "png" => {
-            let Answer::Map(map) = answer else {
-                let error = LangError::new("a table is not a picture", word.span);
-                return Err(error.help("save table FILE.csv, FILE.html or FILE.json").into());
-            };
-            picture(file, &Picture { data: &map.data, shape: [map.rows, map.columns] })?;
-        }
+        "svg" | "png" => picture(file, answer)?,
         _ => {
             let error = LangError::new(format!("{file} is not a .csv, .html, .json, .svg or .png file"), word.span);
             return Err(error.help("save table FILE.csv").into());

@@ -113,7 +113,7 @@ impl Call<'_> {
 
     /// The options of the line, and its other words.
     pub fn options(&self) -> Result<(Options, Vec<Word>)> {
-        Options::take(self.words()?, self.command.options)
+        Options::take(self.args.rest, self.args.offset, self.command.options)
     }
 
     pub fn no_arguments(&self) -> Result<()> {

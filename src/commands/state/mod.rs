@@ -8,6 +8,7 @@ pub(crate) mod gdb;
 mod gradients;
 pub(crate) mod histogram;
 mod memory;
+mod one_pass;
 mod other_prompts;
 pub(crate) mod places;
 pub(crate) mod rows;

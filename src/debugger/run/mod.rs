@@ -3,6 +3,7 @@
 mod branches;
 mod edit;
 mod generate;
+mod one_pass;
 #[cfg(test)]
 mod tests;
 mod undo;

@@ -3,12 +3,13 @@
 use super::methods::{Kind, METHODS, Method, NAMES};
 use crate::analysis::attribution::{RULES, Rule};
 use crate::answer::text::quoted;
-use crate::commands::frame::{declared, mistake};
+use crate::commands::frame::{Options, expression, mistake};
 use crate::commands::state::Console;
 use crate::debugger::{Error, Result};
 use crate::lang::command::Vocabulary;
 use crate::lang::eval::Datum;
-use crate::lang::{Expr, LangError, Span, parse_expr, strings};
+use crate::lang::words::{self, Word};
+use crate::lang::{Expr, LangError, Span, parse_expr};
 use crate::tensor::Axis;
 
 /// Options of `attr`.
@@ -28,6 +29,13 @@ pub const OPTIONS: &[(&str, &str)] = &[
     ("-through NEURON", "the element of a site that neuron conductance goes through"),
     ("-alpha X", "weight of the penalty that makes lime's surrogate sparse, 0.01 by default"),
     ("-signed", "keep the sign of saliency"),
+    ("-generated", "explain each token that was generated, by the tokens of the prompt"),
+    (
+        "-segments S",
+        "hide, or sum up, groups of tokens: words, sentences, lines, paragraphs, turns (of a chat), /REGEX/ (a group begins at \
+         each match), or FILE with the number of each token's group",
+    ),
+    ("-curves", "compare methods: what hiding the most important tokens first does, and showing them first"),
     ("-quality", "infidelity and sensitivity, as Captum defines them"),
 ];
 
@@ -67,7 +75,7 @@ pub enum Steps {
 /// What `attr` was given.
 pub struct Given {
     pub method: &'static Method,
-    target: Option<(String, usize)>,
+    target: Option<(Expr, String)>,
     /// The site and where it is.
     pub site: Option<(String, Span)>,
     pub baselines: Vec<(Baseline, Span)>,
@@ -82,37 +90,43 @@ pub struct Given {
     pub through: Option<(String, Span)>,
     pub signed: bool,
     pub quality: bool,
+    /// Whether the tokens that were generated are explained.
+    pub generated: bool,
+    /// What are groups of tokens, and where it is.
+    pub segments: Option<(String, Span)>,
+    pub curves: bool,
 }
 
 impl Given {
-    /// Reads the arguments. The value of an option ends where the next one begins, so that an expression needs no quotes.
-    pub fn read(text: &str, offset: usize) -> Result<Given> {
-        let (head, options) = parts(text);
-        let method = head.trim();
-        let span = Span::new(offset, offset + method.len());
-        if method.is_empty() {
-            return Err(mistake("expected a method", Span::at(offset), format!("one of {}", NAMES.join(", "))));
-        }
-        if let Some(extra) = method.find(char::is_whitespace) {
-            let at = offset + method.len() - method[extra..].trim_start().len();
-            let span = Span::new(at, offset + method.len());
-            return Err(mistake("unexpected word", span, "attr METHOD -target EXPR -at SITE -baseline zero"));
-        }
-        Given::of(method, span, options, offset)
-    }
-
-    /// The same for one method of several, whose options are `text`, and for target number `target` of those that are given.
-    pub fn read_for(method: &str, span: Span, (text, offset): (&str, usize), target: usize) -> Result<Given> {
-        let mut seen = 0;
-        let wanted = |(name, _, _): &(&str, &str, usize)| {
-            let other = *name == "-target" && seen != target;
-            seen += usize::from(*name == "-target");
-            !other
+    /// Reads the arguments: one of these for each method, separated by commas, and each target.
+    pub fn read(text: &str, offset: usize) -> Result<Vec<Given>> {
+        let (options, left) = Options::take(text, offset, OPTIONS)?;
+        let usage = "attr METHOD -target EXPR -at SITE -baseline zero";
+        let methods = match left.as_slice() {
+            [methods] => methods,
+            [] => {
+                return Err(mistake("expected a method", Span::at(offset), format!("one of {}", NAMES.join(", "))));
+            }
+            [_, extra, ..] => return Err(options.stray(extra, usage)),
         };
-        Given::of(method, span, parts(text).1.into_iter().filter(wanted).collect(), offset)
+        let mut targets: Vec<Option<&words::Given>> = options.all("-target").map(Some).collect();
+        if targets.is_empty() {
+            targets.push(None);
+        }
+        let mut all = Vec::new();
+        for method in methods.text.split(',') {
+            if method.is_empty() {
+                let message = "a method is missing before or after a comma";
+                return Err(mistake(message, methods.span, "attr ig,saliency"));
+            }
+            for target in &targets {
+                all.push(Given::of(method, methods.span, &options, *target)?);
+            }
+        }
+        Ok(all)
     }
 
-    fn of(method: &str, span: Span, options: Vec<(&'static str, &str, usize)>, offset: usize) -> Result<Given> {
+    fn of(method: &str, span: Span, options: &Options, target: Option<&words::Given>) -> Result<Given> {
         if let Some((_, why)) = REFUSED.iter().find(|(known, _)| *known == method) {
             let help = "ig with -steps auto is exact in the end, and ablation measures";
             return Err(mistake(format!("{method} is not computed: {why}"), span, help));
@@ -120,9 +134,10 @@ impl Given {
         let name = Vocabulary { of: "attr", names: &NAMES, short: &[] }.resolve(method, span)?;
         let method = METHODS.iter().find(|known| known.name == name);
         let method = method.ok_or_else(|| format!("no method {name}"))?;
+        let target = target.map(expression).transpose()?.flatten().zip(target.and_then(|given| given.value.as_ref()));
         let mut given = Given {
             method,
-            target: None,
+            target: target.map(|(expr, word)| (expr, word.text.clone())),
             site: None,
             baselines: Vec::new(),
             steps: None,
@@ -133,11 +148,16 @@ impl Given {
             window: 1,
             alpha: 0.01,
             through: None,
-            signed: false,
-            quality: false,
+            signed: options.has("-signed"),
+            quality: options.has("-quality"),
+            generated: options.has("-generated"),
+            segments: options.value("-segments").map(|word| (word.text.clone(), word.span)),
+            curves: options.has("-curves"),
         };
-        for (name, value, at) in options {
-            given.take(name, value, offset + at)?;
+        for option in options.iter() {
+            if let Some(value) = &option.value {
+                given.take(option.name, value)?;
+            }
         }
         if given.baselines.is_empty() {
             given.baselines.push((Baseline::Zero, span));
@@ -145,27 +165,16 @@ impl Given {
         Ok(given)
     }
 
-    fn take(&mut self, name: &str, text: &str, at: usize) -> Result<()> {
-        let value = text.trim();
-        let start = at + text.len() - text.trim_start().len();
-        let span = Span::new(start, start + value.len());
+    fn take(&mut self, name: &str, word: &Word) -> Result<()> {
+        let (value, span) = (word.text.as_str(), word.span);
         let wrong = |what: &str| Error::At(LangError::new(format!("{name} is {what}"), span));
         let count = |what: &str| value.parse::<usize>().ok().filter(|n| *n > 0).ok_or_else(|| wrong(what));
         let number = || value.parse::<f64>().ok().filter(|x| x.is_finite() && *x >= 0.0);
         let number = || number().ok_or_else(|| wrong("a number of at least 0"));
-        let takes_value = OPTIONS.iter().map(declared).any(|(known, value)| known == name && value.is_some());
-        if takes_value == value.is_empty() {
-            let what = if takes_value { format!("option {name} needs a value") } else { format!("{name} takes none") };
-            return Err(LangError::new(what, span).into());
-        }
         match name {
-            "-target" if value.starts_with('"') && value.len() > 1 && value.ends_with('"') => {
-                self.target = Some((strings::literal(value, start)?.0, start));
-            }
-            "-target" => self.target = Some((value.to_string(), start)),
             "-through" => self.through = Some((value.to_string(), span)),
             "-at" => self.site = Some((value.to_string(), span)),
-            "-baseline" => self.baselines.push((baseline(value, start)?, span)),
+            "-baseline" => self.baselines.push((baseline(word)?, span)),
             "-steps" if value == "auto" => self.steps = Some(Steps::Auto),
             "-steps" => self.steps = Some(Steps::Count(count("a number of points, or auto")?)),
             "-rule" => {
@@ -178,10 +187,14 @@ impl Given {
             "-seed" => self.seed = value.parse().map_err(|_| wrong("a whole number"))?,
             "-stdev" => self.stdev = Some(number()?),
             "-alpha" => self.alpha = number()?,
-            "-quality" => self.quality = true,
-            _ => self.signed = true,
+            // They are read where the options are.
+            _ => {}
         }
         Ok(())
+    }
+
+    pub fn has_target(&self) -> bool {
+        self.target.is_some()
     }
 
     /// The number of random samples: as given, or what the method draws by itself.
@@ -200,8 +213,8 @@ impl Given {
     /// The number to explain, and how it is called: as given, or the most likely token's logit at the focused position, or that of
     /// the predicted class.
     pub fn target(&self, console: &mut Console) -> Result<(Expr, String)> {
-        if let Some((text, at)) = &self.target {
-            return Ok((parse_expr(text, *at)?, text.clone()));
+        if let Some(target) = &self.target {
+            return Ok(target.clone());
         }
         let logits = match console.evaluate(&parse_expr("logit", 0)?) {
             Ok(Datum::Tensor(value)) if value.shape().len() == 1 => value,
@@ -219,47 +232,19 @@ impl Given {
     }
 }
 
-fn baseline(text: &str, at: usize) -> Result<Baseline> {
-    Ok(match text {
+fn baseline(word: &Word) -> Result<Baseline> {
+    Ok(match word.text.as_str() {
+        text if word.quoted => Baseline::Text(text.to_string()),
         "zero" => Baseline::Zero,
         "pad" => Baseline::Pad,
         "mask" => Baseline::Mask,
         "mean" => Baseline::Mean,
-        _ if text.ends_with(".safetensors") => Baseline::File(text.to_string()),
-        _ if text.starts_with('"') => Baseline::Text(strings::literal(text, at)?.0),
-        _ => {
+        text if text.ends_with(".safetensors") => Baseline::File(text.to_string()),
+        text => {
             let help = "zero, pad, mask, mean, another text in quotes, or FILE.safetensors with the site's values";
-            return Err(mistake(format!("no baseline {text}"), Span::new(at, at + text.len()), help));
+            return Err(mistake(format!("no baseline {text}"), word.span, help));
         }
     })
-}
-
-/// How many targets are given.
-pub fn targets(text: &str) -> usize {
-    parts(text).1.iter().filter(|(name, _, _)| *name == "-target").count()
-}
-
-/// What is before the first option, and each option with what is after it and where that begins. Options stand between
-/// spaces, outside strings.
-fn parts(text: &str) -> (&str, Vec<(&'static str, &str, usize)>) {
-    let mut found: Vec<(&'static str, usize, usize)> = Vec::new();
-    let (mut quoted, mut escaped, mut spaced) = (false, false, true);
-    for (at, c) in text.char_indices() {
-        let rest = &text[at..];
-        let option = OPTIONS.iter().map(|option| declared(option).0).find(|name| {
-            rest.strip_prefix(name).is_some_and(|after| after.is_empty() || after.starts_with(char::is_whitespace))
-        });
-        if let (Some(name), true, false) = (option, spaced, quoted) {
-            found.push((name, at, at + name.len()));
-        }
-        quoted ^= c == '"' && !escaped;
-        escaped = c == '\\' && !escaped;
-        spaced = c.is_whitespace();
-    }
-    let end_of = |i: usize| found.get(i + 1).map_or(text.len(), |(_, at, _)| *at);
-    let options =
-        found.iter().enumerate().map(|(i, (name, _, from))| (*name, &text[*from..end_of(i)], *from)).collect();
-    (&text[..found.first().map_or(text.len(), |(_, at, _)| *at)], options)
 }
 
 #[cfg(test)]
@@ -267,13 +252,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_of_options_end_where_the_next_one_begins() {
-        let (head, options) = parts("ig -target logit(\" -at x\") - logit(2) -steps 20 -signed");
-        assert_eq!(head, "ig ");
-        let values: Vec<(&str, &str)> = options.iter().map(|(name, value, _)| (*name, value.trim())).collect();
-        assert_eq!(values, [("-target", "logit(\" -at x\") - logit(2)"), ("-steps", "20"), ("-signed", "")]);
-        assert_eq!(parts("ig").1.len(), 0);
-        let given = Given::read("ig -baseline \"a b\" -baseline pad -steps auto", 5).ok().unwrap();
+    fn methods_and_targets_are_one_each() {
+        let text = "ig,saliency -target logit(\" -at x\") - logit(2) -target loss -steps 20 -signed";
+        let all = Given::read(text, 0).ok().unwrap();
+        let read: Vec<(&str, &str)> =
+            all.iter().map(|one| (one.method.name, one.target.as_ref().unwrap().1.as_str())).collect();
+        let first = "logit(\" -at x\") - logit(2)";
+        assert_eq!(read, [("ig", first), ("ig", "loss"), ("saliency", first), ("saliency", "loss")]);
+        assert!(all.iter().all(|one| one.signed && one.steps == Some(Steps::Count(20))));
+        let given = Given::read("ig -baseline \"a b\" -baseline pad -steps auto", 5).ok().unwrap().remove(0);
         assert_eq!(given.baselines[0].0, Baseline::Text("a b".into()));
         assert_eq!((given.baselines.len(), given.steps), (2, Some(Steps::Auto)));
     }
@@ -282,13 +269,16 @@ mod tests {
     fn mistakes_are_told_where_they_stand() {
         for (text, message) in [
             ("", "expected a method"),
-            ("ig now", "unexpected word"),
+            ("ig now", "unexpected word now"),
+            ("ig -steps 20 30", "unexpected word 30 after -steps 20"),
+            ("ig -target loss junk", "-target: unexpected junk after the expression"),
             ("ig -steps 0", "-steps is a number of points, or auto"),
             ("ig -rule simpson", "-rule is one of gausslegendre"),
             ("ig -baseline noise", "no baseline noise"),
             ("ig -target", "option -target needs a value"),
-            ("saliency -signed yes", "-signed takes none"),
+            ("saliency -signed yes", "unexpected word yes after -signed"),
             ("smoothgrad -stdev -1", "-stdev is a number of at least 0"),
+            ("ig,,lrp", "a method is missing"),
         ] {
             let Err(Error::At(error)) = Given::read(text, 0) else { panic!("{text} was taken") };
             assert!(error.message.starts_with(message), "{text}: {}", error.message);

@@ -3,8 +3,8 @@
 use super::given::{Given, Steps};
 use super::{heads, neurons};
 use crate::analysis::attribution::{
-    Attribution, Noise, Probe, ablation, conductance, gradient_shap, influence, integrated, kernel_shap, lime_subsets,
-    lime_with, noise, occlusion, plain, relevance, shapley_exact, shapley_sampled,
+    Attribution, Hiding, Noise, Players, Probe, ablation, conductance, gradient_shap, influence, integrated,
+    kernel_shap, lime, lime_subsets, noise, occlusion, plain, relevance, shapley_exact, shapley_sampled,
 };
 use crate::commands::frame::Done;
 use crate::commands::state::Console;
@@ -22,6 +22,9 @@ pub struct Method {
 
 pub type By = fn(&Work<'_>, &mut Probe<'_>) -> Result<Attribution>;
 
+/// What is hidden, of a site with these elements.
+pub type Hides = fn(&Work<'_>, &[f32]) -> Result<Hiding>;
+
 /// How a method is carried out.
 #[derive(Clone, Copy)]
 pub enum Run {
@@ -29,8 +32,8 @@ pub enum Run {
     Elements(By),
     /// It follows a path at the embedding, and gives a number for each element of a later site.
     Later(By),
-    /// It hides positions, and gives a number for each of them.
-    Hiding(By),
+    /// It hides players, and gives a number for each of them.
+    Hiding(Hides),
     /// It gives a number for each element of the site, through one neuron.
     Neuron,
     /// It has an answer of another form.
@@ -102,15 +105,11 @@ pub static METHODS: [Method; 19] = [
         Kind::Path,
         Run::Later(|work, probe| influence(probe, work.site, work.baseline(), work.given.rule, work.given.steps())),
     ),
-    row("featureablation", Kind::Measured, Run::Hiding(|work, probe| ablation(probe, work.baseline(), work.positions))),
-    row(
-        "occlusion",
-        Kind::Measured,
-        Run::Hiding(|work, probe| occlusion(probe, work.baseline(), work.positions, work.given.window)),
-    ),
-    row("shapley", Kind::Subsets(25), Run::Hiding(|work, probe| work.shapley(probe))),
-    row("kernelshap", Kind::Subsets(SUBSETS), Run::Hiding(|work, probe| work.kernel_shap(probe))),
-    row("lime", Kind::Sampled(SUBSETS), Run::Hiding(|work, probe| work.lime(probe))),
+    row("featureablation", Kind::Measured, Run::Hiding(|work, _| Ok(ablation(work.players.count)))),
+    row("occlusion", Kind::Measured, Run::Hiding(|work, _| Ok(occlusion(work.players.count, work.given.window)))),
+    row("shapley", Kind::Subsets(25), Run::Hiding(|work, _| work.shapley())),
+    row("kernelshap", Kind::Subsets(SUBSETS), Run::Hiding(|work, _| work.kernel_shap())),
+    row("lime", Kind::Sampled(SUBSETS), Run::Hiding(|work, here| Ok(work.lime(here)))),
     elements("lrp", Factor::One, Kind::Rules, |_, probe| relevance(probe)),
     row("heads", Kind::Measured, Run::Own(heads::importance)),
     row("rollout", Kind::Rules, Run::Own(heads::rollout_of)),
@@ -132,17 +131,18 @@ pub struct Work<'a> {
     /// The op that is attributed to.
     pub site: usize,
     pub baselines: &'a [Vec<f32>],
-    pub positions: usize,
+    /// What is hidden together, and summed up.
+    pub players: &'a Players,
 }
 
 impl Work<'_> {
-    /// Whether all subsets of the positions are evaluated.
+    /// Whether all subsets of the players are evaluated.
     pub fn is_exact(&self) -> bool {
         let subsets = matches!(self.given.method.kind, Kind::Subsets(_));
-        subsets && self.given.samples.is_none() && self.positions <= EXACT_UP_TO
+        subsets && self.given.samples.is_none() && self.players.count <= EXACT_UP_TO
     }
 
-    fn baseline(&self) -> &[f32] {
+    pub fn baseline(&self) -> &[f32] {
         &self.baselines[0]
     }
 
@@ -165,20 +165,29 @@ impl Work<'_> {
         integrated(probe, self.baseline(), self.given.rule, exactly, AUTO_SHARE * (ends[0] - ends[1]).abs())
     }
 
-    fn shapley(&self, probe: &mut Probe<'_>) -> Result<Attribution> {
+    fn shapley(&self) -> Result<Hiding> {
         match self.is_exact() {
-            true => shapley_exact(probe, self.baseline(), self.positions),
-            false => shapley_sampled(probe, self.baseline(), self.positions, self.given.samples(), self.given.seed),
+            true => shapley_exact(self.players.count),
+            false => Ok(shapley_sampled(self.players.count, self.given.samples(), self.given.seed)),
         }
     }
 
-    fn kernel_shap(&self, probe: &mut Probe<'_>) -> Result<Attribution> {
+    fn kernel_shap(&self) -> Result<Hiding> {
         let samples = if self.is_exact() { None } else { Some(self.given.samples()) };
-        kernel_shap(probe, self.baseline(), self.positions, samples, self.given.seed)
+        kernel_shap(self.players.count, samples, self.given.seed)
     }
 
-    fn lime(&self, probe: &mut Probe<'_>) -> Result<Attribution> {
-        let shown = lime_subsets(self.positions, self.given.samples(), self.given.seed);
-        lime_with(probe, self.baseline(), &shown, self.given.alpha)
+    fn lime(&self, here: &[f32]) -> Hiding {
+        let shown = lime_subsets(self.players.count, self.given.samples(), self.given.seed);
+        lime(shown, (here, self.baseline()), self.players, self.given.alpha)
+    }
+
+    /// The attribution to each player by a method that hides them, to each element by others.
+    pub fn carried_out(&self, probe: &mut Probe<'_>) -> Result<Attribution> {
+        match self.given.method.run {
+            Run::Elements(run) | Run::Later(run) => run(self, probe),
+            Run::Hiding(hides) => hides(self, &probe.here()?)?.of(probe, self.baseline(), self.players),
+            Run::Neuron | Run::Own(_) => Err("it has an answer of another form".into()),
+        }
     }
 }

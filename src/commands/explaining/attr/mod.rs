@@ -1,19 +1,22 @@
 //! `attr`: how much each token, or each element of a site, counts for a number.
 
+mod curves;
+mod generated;
 mod given;
 mod heads;
 mod methods;
 mod neuron;
 mod neurons;
+mod segments;
 mod side_by_side;
 mod table;
 
 use std::path::Path;
 
 use self::given::{Baseline, Given};
-use self::methods::{By, Factor, Run, Work};
+use self::methods::{Factor, Run, Work};
 use crate::analysis::attribution::{Attribution, Probe, Quality, quality};
-use crate::answer::Table;
+use crate::answer::{Answer, Table};
 use crate::commands::explaining::shown::Bars;
 use crate::commands::frame::{Done, mistake};
 use crate::commands::state::{Call, Console, NOT_COMPLETE};
@@ -45,11 +48,48 @@ fn of_file(file: &str, site: &str, len: usize, span: Span) -> Result<Vec<f32>> {
     }
 }
 
-/// `attr METHOD [OPTIONS]`.
+/// `attr METHOD [OPTIONS]`. In a later pass the prompt and what was generated are read in one.
 pub fn attr(console: &mut Console, call: Call<'_>) -> Done {
-    match side_by_side::several(console, call) {
-        Some(done) => done,
-        None => one(console, &Given::read(call.args.rest, call.args.offset)?, call),
+    let all = Given::read(call.args.rest, call.args.offset)?;
+    if let Some(given) = all.iter().find(|given| given.generated) {
+        return match all.len() {
+            1 => generated::explained(console, given, call),
+            _ => Err(LangError::new("-generated takes one method, and no target", call.span()).into()),
+        };
+    }
+    let here = console.session.run.mark();
+    if here.pass == 0 {
+        return answered(console, &all, call);
+    }
+    let generated = here.pass;
+    let mut answer = answered(&mut *console.in_one_pass(here)?, &all, call)?;
+    if let Answer::Table(table) = &mut answer {
+        let tokens = if generated == 1 { "generated token" } else { "generated tokens" };
+        table.title += &format!("\nover the prompt and {generated} {tokens}, read in one pass");
+    }
+    Ok(answer)
+}
+
+fn answered(console: &mut Console, all: &[Given], call: Call<'_>) -> Done {
+    match all {
+        all if all.iter().any(|given| given.curves) => curves::compared(console, all, call),
+        [given] => one(console, given, call),
+        all => side_by_side::compared(console, all, call),
+    }
+}
+
+/// The op that is attributed to.
+fn site_of(console: &Console, given: &Given) -> Result<usize> {
+    let (text, span) = given.site.as_ref().map_or(("embed", Span::at(0)), |(text, span)| (text, *span));
+    console.op_named(text, span)
+}
+
+/// An error unless a site begins with positions, which `what` needs.
+fn begins_with_positions(console: &Console, site: usize, what: &str) -> Result<()> {
+    let op = &console.session.run.program.ops[site];
+    match op.axes.get(1) {
+        Some(Axis::Pos) => Ok(()),
+        _ => Err(format!("{what} needs positions, and {} does not begin with them", op.site).into()),
     }
 }
 
@@ -61,8 +101,7 @@ fn one(console: &mut Console, given: &Given, call: Call<'_>) -> Done {
     }
     let (expr, target) = given.target(console)?;
     let start = Span::at(call.args.offset);
-    let (text, span) = given.site.as_ref().map_or(("embed", start), |(text, span)| (text, *span));
-    let site = console.op_named(text, span)?;
+    let site = site_of(console, given)?;
     let later = matches!(method.run, Run::Later(_));
     if later && given.site.is_none() {
         let message = format!("{} needs a site", method.name);
@@ -70,36 +109,52 @@ fn one(console: &mut Console, given: &Given, call: Call<'_>) -> Done {
     }
     let at = if later { console.op_named("embed", start)? } else { site };
     let hides = matches!(method.run, Run::Hiding(_));
-    let axes = console.session.run.program.ops[site].axes[1..].to_vec();
-    if hides && axes.first() != Some(&Axis::Pos) {
-        let site = &console.session.run.program.ops[site].site;
-        return Err(format!("{} hides positions, and {site} does not begin with them", method.name).into());
+    if hides || given.segments.is_some() {
+        begins_with_positions(console, site, if hides { method.name } else { "-segments" })?;
     }
-    let baselines = console.baselines(given, &expr, at, hides)?;
-    let (Run::Elements(run) | Run::Later(run) | Run::Hiding(run)) = method.run else {
+    let baselines = console.baselines(given, &expr, at, hides, usize::MAX)?;
+    if let Run::Neuron = method.run {
         return neuron::conductance(console, given, (&expr, &target), at, &baselines[0]);
-    };
+    }
     if given.quality && (hides || later) {
         let name = method.name;
         let message = format!("-quality is for methods that attribute to their own site by gradients, not {name}");
         return Err(message.into());
     }
+    let axes = console.session.run.program.ops[site].axes[1..].to_vec();
+    let length = console.session.row_length();
+    let segments = console.segments(given, length, length)?;
     let mut probe = Probe::new(&mut console.session, &expr, at)?;
     let shape = probe.base(site)?.shape()[1..].to_vec();
-    let positions = shape.first().copied().unwrap_or(1);
-    let work = Work { given, site, baselines: &baselines, positions };
-    let found = run(&work, &mut probe)?;
-    let quality = given.quality.then(|| quality_of(&work, run, &mut probe, &found)).transpose()?;
-    let (shape, axes) = if hides { (vec![positions], vec![Axis::Pos]) } else { (shape, axes) };
+    let work = Work { given, site, baselines: &baselines, players: &segments.players };
+    let mut found = work.carried_out(&mut probe)?;
+    let quality = given.quality.then(|| quality_of(&work, &mut probe, &found)).transpose()?;
+    let exact = work.is_exact();
+    let grouped = given.segments.is_some();
+    let incomplete = found.is_incomplete();
+    if grouped && !hides {
+        found.values = segments.players.sums(&found.values);
+    }
+    let (shape, axes) = match (grouped, hides) {
+        (true, _) => (vec![segments.players.count], vec![Axis::None]),
+        (false, true) => {
+            found.values = segments.players.of.iter().map(|player| player.map_or(0.0, |p| found.values[p])).collect();
+            (vec![length], vec![Axis::Pos])
+        }
+        (false, false) => (shape, axes),
+    };
     let value = console.value_of(&found.values, &shape, &axes).whole();
     let number = console.session.remember(Datum::Tensor(value.clone()));
-    let mut lines = table::title(console, given, &target, site, &found, work.is_exact(), number);
+    let mut lines = table::title(console, given, &target, site, &found, exact, number);
     lines.extend(quality.map(table::quality));
-    table::answer(console, lines, &value, &found)
+    match grouped {
+        true => Ok(table::of_segments(console, lines, segments.names, &found.values, !incomplete).into()),
+        false => table::answer(console, lines, &value, &found),
+    }
 }
 
-/// How far an attribution can be trusted; `run` is what has made it.
-fn quality_of(work: &Work<'_>, run: By, probe: &mut Probe<'_>, found: &Attribution) -> Result<Quality> {
+/// How far an attribution can be trusted.
+fn quality_of(work: &Work<'_>, probe: &mut Probe<'_>, found: &Attribution) -> Result<Quality> {
     let here = probe.here()?;
     let factor: Option<Vec<f64>> = match work.given.method.factor {
         Factor::One => None,
@@ -110,7 +165,7 @@ fn quality_of(work: &Work<'_>, run: By, probe: &mut Probe<'_>, found: &Attributi
             Some(here.iter().enumerate().map(|(i, x)| f64::from(*x) - mean(i)).collect())
         }
     };
-    let mut again = |probe: &mut Probe<'_>| run(work, probe).map(|found| found.values);
+    let mut again = |probe: &mut Probe<'_>| work.carried_out(probe).map(|found| found.values);
     quality(probe, found, factor.as_deref(), work.given.seed, &mut again)
 }
 
@@ -125,39 +180,54 @@ impl Console {
         op.ok_or_else(|| LangError::new(none(), span).into())
     }
 
-    /// The elements of each baseline at a site.
-    fn baselines(&mut self, given: &Given, expr: &Expr, at: usize, perturbs: bool) -> Result<Vec<Vec<f32>>> {
+    /// The elements of each baseline at a site. What comes after the column `end` stays as it is.
+    fn baselines(
+        &mut self,
+        given: &Given,
+        expr: &Expr,
+        at: usize,
+        perturbs: bool,
+        end: usize,
+    ) -> Result<Vec<Vec<f32>>> {
+        let length = self.session.row_length();
         let of = |(baseline, span): &(Baseline, Span)| {
-            let ids = self.ids_of(baseline, *span, perturbs)?;
+            let ids = self.ids_of(baseline, *span, perturbs, end)?;
             let site = self.session.run.program.ops[at].site.clone();
             let mean = if *baseline == Baseline::Mean { Some(self.mean_embedding(&site, *span)?) } else { None };
             let mut probe = Probe::new(&mut self.session, expr, at)?;
-            let len = probe.here()?.len();
-            match (baseline, ids, mean) {
-                (Baseline::File(file), ..) => of_file(file, &site, len, *span),
-                (_, Some(ids), _) => Ok(probe.of_tokens(&ids)?),
-                (_, None, Some(mean)) => Ok(mean.into_iter().cycle().take(len).collect()),
-                (_, None, None) => Ok(vec![0.0; len]),
+            let here = probe.here()?;
+            let len = here.len();
+            let mut found = match (baseline, ids, mean) {
+                (_, Some(ids), _) => return probe.of_tokens(&ids),
+                (Baseline::File(file), ..) => of_file(file, &site, len, *span)?,
+                (_, None, Some(mean)) => mean.into_iter().cycle().take(len).collect(),
+                (_, None, None) => vec![0.0; len],
+            };
+            if let Some(kept) = length.checked_sub(end) {
+                let from = len - kept * (len / length.max(1));
+                found[from..].copy_from_slice(&here[from..]);
             }
+            Ok(found)
         };
         given.baselines.iter().map(of).collect()
     }
 
-    /// The tokens that a baseline means; none if it is not made of tokens.
-    fn ids_of(&self, baseline: &Baseline, span: Span, whole: bool) -> Result<Option<Vec<u32>>> {
+    /// The tokens that a baseline means, of which those after the column `end` are those of the text; none if it is not made
+    /// of tokens.
+    fn ids_of(&self, baseline: &Baseline, span: Span, whole: bool, end: usize) -> Result<Option<Vec<u32>>> {
         let run = &self.session.run;
         let special = &run.model.special;
         let row = self.session.focused_row().ok_or("there is no text")?;
-        let ids = &row.ids[..self.session.row_length()];
+        let (ids, after) = row.ids[..self.session.row_length()].split_at(end.min(self.session.row_length()));
         let filled = |filler: u32| {
             let keeps = |id: u32| {
                 !whole && ([special.bos, special.cls, special.sep].contains(&Some(id)) && Some(id) != special.pad)
             };
             // Where the token that fills rows up also begins or ends texts, it makes no difference.
-            Some(ids.iter().map(|&id| if keeps(id) { id } else { filler }).collect())
+            ids.iter().map(|&id| if keeps(id) { id } else { filler }).collect::<Vec<u32>>()
         };
-        Ok(match baseline {
-            Baseline::Zero | Baseline::Mean | Baseline::File(_) => None,
+        let found = match baseline {
+            Baseline::Zero | Baseline::Mean | Baseline::File(_) => return Ok(None),
             Baseline::Pad => filled(special.filler(run.model.spec.vocab)),
             Baseline::Mask => match special.mask {
                 Some(mask) => filled(mask),
@@ -166,15 +236,16 @@ impl Console {
             Baseline::Text(text) => {
                 let tokenizer = run.model.tokenizer.as_ref();
                 let tokenizer = tokenizer.ok_or_else(|| LangError::new("the model has no tokenizer", span))?;
-                let whole = if self.chat { text.into() } else { run.model.with_prompt(text) };
-                let tokens = tokenizer.encode(&whole, !self.chat)?;
+                let text = if self.chat { text.into() } else { run.model.with_prompt(text) };
+                let tokens = tokenizer.encode(&text, !self.chat)?;
                 if tokens.len() != ids.len() {
                     let message = format!("that is {} tokens, and the text has {}", tokens.len(), ids.len());
                     return Err(LangError::new(message, span).into());
                 }
-                Some(tokens.iter().map(|token| token.id).collect())
+                tokens.iter().map(|token| token.id).collect()
             }
-        })
+        };
+        Ok(Some([&found, after].concat()))
     }
 
     /// The mean of all token embeddings, as the model scales them.

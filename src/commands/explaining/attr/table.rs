@@ -28,19 +28,7 @@ pub fn title(
     let at_input = significant(found.at_input, 6);
     let mut lines: Vec<String> = warning(given, found).into_iter().collect();
     lines.push(format!("{} of {target} = {at_input} at {site}: ${number}", given.method.name));
-    let kind = match given.method.kind {
-        Kind::Measured => "measured".to_string(),
-        Kind::Path => format!("approximated by {} points, {}", found.steps, given.rule.name()),
-        Kind::Subsets(_) if exact => "measured over all subsets".to_string(),
-        Kind::Sampled(_) | Kind::Subsets(_) => {
-            // Permutations of Shapley values take several evaluations each.
-            let samples = if given.method.name == "shapley" { given.samples() } else { found.steps };
-            format!("sampled, {samples} samples, seed {}", given.seed)
-        }
-        Kind::Rules => "derived by the rules of AttnLRP".to_string(),
-    };
-    let error = found.error.map(|error| format!(", standard error {}", significant(error, 3))).unwrap_or_default();
-    lines.push(format!("{kind}{error}"));
+    lines.push(how(given, found, exact));
     lines.extend(found.delta.map(|delta| match found.at_baseline {
         None => {
             let kept = significant(-delta, 3);
@@ -54,22 +42,44 @@ pub fn title(
     lines
 }
 
+/// How the numbers were had, in a line.
+pub fn how(given: &Given, found: &Attribution, exact: bool) -> String {
+    let kind = match given.method.kind {
+        Kind::Measured => "measured".to_string(),
+        Kind::Path => format!("approximated by {} points, {}", found.steps, given.rule.name()),
+        Kind::Subsets(_) if exact => "measured over all subsets".to_string(),
+        Kind::Sampled(_) | Kind::Subsets(_) => {
+            // Permutations of Shapley values take several evaluations each.
+            let samples = if given.method.name == "shapley" { given.samples() } else { found.steps };
+            format!("sampled, {samples} samples, seed {}", given.seed)
+        }
+        Kind::Rules => "derived by the rules of AttnLRP".to_string(),
+    };
+    let error = found.error.map(|error| format!(", standard error {}", significant(error, 3))).unwrap_or_default();
+    kind + &error
+}
+
 /// What is shown before all else where the attributions do not sum to what they should explain.
 fn warning(given: &Given, found: &Attribution) -> Option<String> {
     let baseline = found.at_baseline.filter(|_| found.is_incomplete())?;
     let sum: f64 = found.values.iter().sum();
-    let steps = found.steps;
-    let what_helps = match given.method.kind {
+    Some(format!(
+        "{NOT_COMPLETE}: the attributions sum to {}, and the difference they should explain is {}. They are not shares of it, and \
+         are shown without bars. {}",
+        significant(sum, 6),
+        significant(found.at_input - baseline, 6),
+        what_helps(given, found.steps)
+    ))
+}
+
+/// What to do about attributions that have not converged.
+pub fn what_helps(given: &Given, steps: usize) -> String {
+    let more = match given.method.kind {
         Kind::Sampled(_) => format!("Try more -samples than {steps}, or another"),
         _ if given.steps == Some(Steps::Auto) => format!("-steps auto gave up at {steps} points. Try another"),
         _ => format!("Try more -steps than {steps}, or another"),
     };
-    Some(format!(
-        "{NOT_COMPLETE}: the attributions sum to {}, and the difference they should explain is {}. They are not shares of it, and \
-         are shown without bars. {what_helps} -baseline (pad or mean).",
-        significant(sum, 6),
-        significant(found.at_input - baseline, 6)
-    ))
+    format!("{more} -baseline (pad or mean).")
 }
 
 /// How far it can be trusted, in a line.
@@ -108,6 +118,22 @@ pub fn answer(console: &mut Console, lines: Vec<String>, value: &Value, found: &
     let name = if axis == Axis::None { "Entry".to_string() } else { capital(axis.name()) };
     let columns = [name].into_iter().chain(named.then(|| "Token".into())).chain(["Value".into(), String::new()]);
     Ok(Table::new(columns).title(lines.join("\n")).rows(rows).into())
+}
+
+/// The table of groups of tokens: where each is, its text and its number.
+pub fn of_segments(
+    console: &mut Console,
+    lines: Vec<String>,
+    names: Vec<(String, String)>,
+    values: &[f64],
+    complete: bool,
+) -> Table {
+    let bars = Bars::of(values.iter().copied().filter(|_| complete));
+    let title = lines.join("\n");
+    let shares = names.iter().map(|(_, text)| text.clone()).zip(values.iter().copied()).collect();
+    console.memory.attributed = Some((title.clone(), shares));
+    let rows = names.into_iter().zip(values).map(|((places, text), x)| (places, text, *x, bars.bar(*x)));
+    Table::new(["Tokens", "Text", "Value", ""]).title(title).rows(rows)
 }
 
 fn capital(word: &str) -> String {

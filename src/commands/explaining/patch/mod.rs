@@ -13,7 +13,7 @@ use crate::commands::explaining::shown::indexed;
 use crate::debugger::{Error, Result, RunScope};
 use crate::lang::eval;
 use crate::lang::words::Word;
-use crate::lang::{Expr, LangError, Span, parse_assignment, parse_expr};
+use crate::lang::{Expr, LangError, Span, parse_assignment};
 use crate::tensor::Axis;
 use sweep::{Asked, swept};
 
@@ -34,16 +34,13 @@ pub fn patch(console: &mut Console, call: Call<'_>) -> Done {
     }
     // `patch sweep -from main` is `patch main`.
     let start = Span::at(call.args.offset);
+    let usage = "patch SIDE -metric EXPR -site resid_pre; patch L1.attn.z[head=2] from main";
     let word = match (left.as_slice(), given.value("-from")) {
         ([], Some(from)) => from,
         ([word], Some(from)) if word.text == "sweep" => from,
         ([word], _) => word,
-        _ => {
-            let at = left.get(1).map_or(start, |extra| extra.span);
-            let help =
-                "patch main -metric \"logit(...) - logit(...)\" -site resid_pre; patch L1.attn.z[head=2] from main";
-            return Err(mistake("expected the branch whose values are put in", at, help));
-        }
+        ([_, extra, ..], _) => return Err(given.stray(extra, usage)),
+        ([], None) => return Err(mistake("patch needs a side whose values are copied", start, usage)),
     };
     if given.has("-approx") && given.has("-both") {
         let message = "use -approx (gradients only) or -both (gradients next to the measurement)";
@@ -62,11 +59,9 @@ pub fn patch(console: &mut Console, call: Call<'_>) -> Done {
         return Err(mistake(message, start, "one of them at a time"));
     }
     let source = source_of(console, word)?;
-    let help = "-metric \"logit(...) - logit(...)\", in quotes if it has spaces";
-    let missing = || mistake("expected the number that is watched", start, help);
-    let metric = given.value("-metric").ok_or_else(missing)?;
-    let expr = parse_expr(&metric.text, metric.span.start)?;
-    let asked = Asked { expr: &expr, metric: &metric.text, source, name: &word.text, given: &given };
+    let missing = || mistake("patch needs a number to watch", start, "-metric logit(...) - logit(...)");
+    let (expr, metric) = given.expr("-metric")?.ok_or_else(missing)?;
+    let asked = Asked { expr: &expr, metric, source, name: &word.text, given: &given };
     match (source, to) {
         (_, None) if !is_minimal => swept(console, &asked),
         (Source::Branch(from), Some(head)) => to_head(console, &expr, from, head),

@@ -37,9 +37,11 @@ struct Probed {
 /// `probe FILE [-metric EXPR] [-by FIELD] [-carriers|-words]`.
 pub fn probe(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = call.options()?;
-    let [file] = left.as_slice() else {
-        let help = "probe prompts.txt -metric \"logit(\\\" she\\\") - logit(\\\" he\\\")\"";
-        return Err(mistake("expected a file of prompts", Span::at(call.args.offset), help));
+    let usage = "probe FILE -metric logit(\" she\") - logit(\" he\")";
+    let file = match left.as_slice() {
+        [file] => file,
+        [] => return Err(mistake("expected a file of prompts", Span::at(call.args.offset), usage)),
+        [_, extra, ..] => return Err(given.stray(extra, usage)),
     };
     let (mut all, unusual) = read(&file.text)?;
     all.truncate(given.count("-limit")?.unwrap_or(usize::MAX));
@@ -47,7 +49,7 @@ pub fn probe(console: &mut Console, call: Call<'_>) -> Done {
     let metric = match given.value("-metric") {
         Some(word) => word.text.clone(),
         None if console.session.run.generates() => "loss".to_string(),
-        None => return Err("this model has no loss: give a number, -metric \"label(\\\"...\\\")\"".into()),
+        None => return Err("this model has no loss: give a number, as in -metric label(\"POSITIVE\")".into()),
     };
     let mut troubles: BTreeMap<String, usize> = BTreeMap::new();
     let mut found = Vec::new();
