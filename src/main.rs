@@ -179,6 +179,9 @@ fn tui_options(options: &Options, actions: &[Action], warning: Option<String>) -
     let mut actions = actions.to_vec();
     if actions.is_empty() {
         actions.push(Action::Command("start".to_string()));
+    } else if options.actions.is_empty() {
+        // Whatever an init file did, or failed to do: a pass is started, and one that was started stays where it is.
+        actions.push(Action::Command("until +0".to_string()));
     }
     TuiOptions {
         model: options.model.clone().unwrap_or_else(|| bundled::DEFAULT.to_string()),

@@ -32,6 +32,8 @@ pub struct Scores {
     pub output: f64,
     /// The share of attention of one position to a token that was asked for; NaN without.
     pub to: f64,
+    /// Tokens that the shares are of; of several texts, those of all.
+    pub tokens: usize,
 }
 
 impl Scores {
@@ -49,6 +51,7 @@ impl Scores {
             distance,
             output,
             to,
+            tokens: _,
         } = self;
         [previous, next, first, duplicate, induction, own, separators, entropy, largest, distance, output, to]
     }
@@ -106,7 +109,8 @@ impl Text<'_> {
 /// Scores of a pattern `[Q, K]` in row-major order. Queries that are padding do not count.
 pub fn scores(pattern: &[f64], text: Text<'_>) -> Scores {
     let keys = text.ids.len();
-    let mut scores = Scores { output: f64::NAN, to: f64::NAN, ..Scores::default() };
+    let tokens = text.real.iter().filter(|real| **real).count();
+    let mut scores = Scores { output: f64::NAN, to: f64::NAN, tokens, ..Scores::default() };
     let (mut queries, mut unsure) = (0usize, 0usize);
     let first = text.real.iter().position(|real| *real).unwrap_or(0);
     for (i, row) in pattern.chunks(keys.max(1)).enumerate() {
@@ -151,28 +155,34 @@ pub struct Metric {
     pub of: fn(&Scores) -> f64,
 }
 
-/// Every score; the last one is only there if a token was asked for.
+/// Every score, in the order of what they tell; the last one is only there if a token was asked for.
 pub const METRICS: [Metric; 12] = [
-    Metric { name: "previous", about: "share of attention to the token before", of: |s| s.previous },
-    Metric { name: "next", about: "share to the token after", of: |s| s.next },
-    Metric { name: "first", about: "share to the first token", of: |s| s.first },
-    Metric { name: "duplicate", about: "share to other places of the same token", of: |s| s.duplicate },
-    Metric { name: "induction", about: "share to what followed the same token before", of: |s| s.induction },
-    Metric { name: "self", about: "share to the token itself", of: |s| s.own },
-    Metric { name: "separators", about: "share to tokens that begin, separate or end texts", of: |s| s.separators },
-    Metric { name: "entropy", about: "entropy as a part of that of uniform attention", of: |s| s.entropy },
-    Metric { name: "largest", about: "largest weight, mean over queries", of: |s| s.largest },
-    Metric { name: "distance", about: "mean distance in tokens", of: |s| s.distance },
     Metric {
         name: "output",
         about: "share of the squared norm of what the heads of its block write",
         of: |s| s.output,
     },
+    Metric { name: "first", about: "share of attention to the first token", of: |s| s.first },
+    Metric { name: "previous", about: "share to the token before", of: |s| s.previous },
+    Metric { name: "self", about: "share to the token itself", of: |s| s.own },
+    Metric { name: "induction", about: "share to what followed the same token before", of: |s| s.induction },
+    Metric { name: "duplicate", about: "share to other places of the same token", of: |s| s.duplicate },
+    Metric { name: "entropy", about: "entropy as a part of that of uniform attention", of: |s| s.entropy },
+    Metric { name: "largest", about: "largest weight, mean over queries", of: |s| s.largest },
+    Metric { name: "distance", about: "mean distance in tokens", of: |s| s.distance },
+    Metric { name: "separators", about: "share to tokens that begin, separate or end texts", of: |s| s.separators },
+    Metric { name: "next", about: "share to the token after", of: |s| s.next },
     Metric { name: "to", about: "share of one position to the token asked for with -to", of: |s| s.to },
 ];
 
 /// A head that writes less than this share of its block's heads does nothing.
 const DEAD: f64 = 1e-4;
+
+/// On fewer tokens every head attends to the first one: each query sees it, and few others.
+const MANY_TOKENS: usize = 8;
+
+/// Scores that are not parts of one, or that were asked for.
+const NOT_SHARES: [&str; 2] = ["distance", "to"];
 
 /// Positions whose results are computed at once: those of all heads are as wide as the model, each.
 const CHUNK: usize = 64;
@@ -185,14 +195,31 @@ pub const KINDS: [(&str, fn(&Scores) -> bool, &str); 9] = [
     ("induction", |s| s.induction > 0.3, "induction > 0.3"),
     ("duplicate", |s| s.duplicate > 0.3, "duplicate > 0.3"),
     ("separators", |s| s.separators > 0.6, "separators > 0.6"),
-    ("sink", |s| s.first > 0.6, "first > 0.6"),
+    ("sink", |s| s.first > 0.6 && s.tokens >= MANY_TOKENS, "first > 0.6 of 8 tokens or more"),
     ("uniform", |s| s.entropy > 0.95, "entropy > 0.95"),
-    ("concentrated", |s| s.largest > 0.9, "largest > 0.9"),
+    ("concentrated", |s| s.largest > 0.9 && s.tokens >= MANY_TOKENS, "largest > 0.9 of 8 tokens or more"),
 ];
 
 /// What a head is called; `None` if no rule holds.
 pub fn kind(scores: &Scores) -> Option<&'static str> {
     KINDS.iter().find(|(_, holds, _)| holds(scores)).map(|(name, _, _)| *name)
+}
+
+/// Of each head, the share in which it differs most from the median head, and by how much.
+pub fn unlike(found: &[Scored]) -> Vec<(&'static str, f64)> {
+    let mut most = vec![("", 0.0f64); found.len()];
+    for metric in METRICS.iter().filter(|metric| !NOT_SHARES.contains(&metric.name)) {
+        let mut sorted: Vec<f64> = found.iter().map(|one| (metric.of)(&one.scores)).collect();
+        sorted.sort_by(f64::total_cmp);
+        let median = sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
+        for (one, most) in found.iter().zip(&mut most) {
+            let by = (metric.of)(&one.scores) - median;
+            if by.abs() > most.1.abs() {
+                *most = (metric.name, by);
+            }
+        }
+    }
+    most
 }
 
 /// What the head of a pattern `[Q, K]` of the current pass is called, by its pattern alone.
@@ -256,6 +283,7 @@ pub fn averaged(texts: &[Vec<Scored>]) -> Vec<Scored> {
     for text in others {
         for (sum, one) in means.iter_mut().zip(text) {
             let mut scores = one.scores;
+            sum.scores.tokens += scores.tokens;
             sum.scores.each().into_iter().zip(scores.each()).for_each(|(sum, x)| *sum += *x);
         }
     }
@@ -318,6 +346,18 @@ mod tests {
         assert!((uniform.entropy - 1.0).abs() < 1e-12);
         assert_eq!(kind(&uniform), Some("uniform"));
         assert_eq!(kind(&previous), Some("previous"));
+    }
+
+    #[test]
+    fn the_unusual_head_is_named_by_what_is_unusual_and_few_tokens_make_no_sink() {
+        let of = |first, previous, tokens| Scores { first, previous, tokens, ..Scores::default() };
+        let all = [of(0.9, 0.1, 5), of(0.8, 0.1, 5), of(0.9, 0.1, 5), of(0.2, 0.15, 5)];
+        let found: Vec<Scored> =
+            all.into_iter().enumerate().map(|(head, scores)| Scored { layer: 0, head, scores }).collect();
+        let unlike = unlike(&found);
+        assert_eq!(unlike[0], ("", 0.0));
+        assert_eq!((unlike[3].0, (unlike[3].1 * 100.0).round()), ("first", -70.0));
+        assert_eq!([kind(&of(0.9, 0.1, 7)), kind(&of(0.9, 0.1, 8))], [None, Some("sink")]);
     }
 
     #[test]

@@ -51,6 +51,7 @@ fn finite(summary: &crate::tensor::Summary) -> u64 {
 pub fn values(session: &mut Session) -> Result<Vec<Measured>, RunError> {
     let program = session.run.program.clone();
     let (pass, row) = (session.run.pass, session.focus.row);
+    let starts = session.run.branch().span(pass).start == 0;
     let mut found = Vec::new();
     let mut bad = false;
     let mut norms: HashMap<(usize, Part), f64> = HashMap::new();
@@ -75,9 +76,10 @@ pub fn values(session: &mut Session) -> Result<Vec<Measured>, RunError> {
         }
         found.push(measured("overflow", &op.site, summary.absmax));
         if let (Some(layer), Some(part), true) = (op.layer, op.part, op.is_stream()) {
-            norms.insert((layer, part), summary.l2);
             found.push(measured("vanished", &op.site, summary.absmax));
-            let mut magnitudes: Vec<f64> = value.read_f64()?.into_iter().map(f64::abs).collect();
+            let mut magnitudes = value.read_f64()?;
+            norms.extend(usual_norm(&magnitudes, op.width, starts).map(|norm| ((layer, part), norm)));
+            magnitudes.iter_mut().for_each(|x| *x = x.abs());
             magnitudes.sort_by(f64::total_cmp);
             let median = magnitudes.get(magnitudes.len() / 2).copied().unwrap_or(0.0);
             if summary.absmax > MASSIVE && median > 0.0 {
@@ -95,6 +97,15 @@ pub fn values(session: &mut Session) -> Result<Vec<Measured>, RunError> {
         }
     }
     Ok(found)
+}
+
+/// The median norm over positions. The first token of a text has massive activations in every healthy model of many families, so it is
+/// left out; `None` if there is no other.
+fn usual_norm(data: &[f64], width: usize, starts: bool) -> Option<f64> {
+    let rows = data.chunks(width.max(1)).skip(usize::from(starts));
+    let mut norms: Vec<f64> = rows.map(|row| row.iter().map(|x| x * x).sum::<f64>().sqrt()).collect();
+    norms.sort_by(f64::total_cmp);
+    norms.get(norms.len() / 2).copied()
 }
 
 /// Every head of the current pass, in the focused row; empty if the text is too short to tell.

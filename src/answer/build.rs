@@ -16,7 +16,7 @@ impl Table {
     /// assert_eq!(table.rows[1], [Cell::Text("L2H0".into()), Cell::Int(1), Cell::Empty]);
     /// ```
     pub fn new(columns: impl IntoIterator<Item = impl Into<String>>) -> Table {
-        Table { title: String::new(), columns: columns.into_iter().map(Into::into).collect(), rows: Vec::new() }
+        Table { columns: columns.into_iter().map(Into::into).collect(), ..Table::default() }
     }
 
     /// The title may have several lines.
@@ -197,6 +197,7 @@ mod tests {
                 vec![text("c"), text(""), text("")],
                 vec![Cell::Bool(true), Cell::Empty, Cell::Num(2.5)],
             ],
+            ..Table::default()
         };
         assert_eq!(table, by_hand);
         assert_eq!(Answer::from(table), Answer::Table(by_hand));

@@ -201,7 +201,7 @@ fn every_other_kind() {
     };
     let cells = vec![Cell::Int(0), Cell::Text(" Mary".into()), Cell::Num(0.5), Cell::Bool(true), Cell::Empty];
     let columns = ["rank", "token", "value", "kept", "note"].map(String::from).to_vec();
-    let table = Table { title: "next".into(), columns, rows: vec![cells] };
+    let table = Table { title: "next".into(), columns, rows: vec![cells], ..Table::default() };
     let token = TokenView {
         pos: 3,
         row: 1,

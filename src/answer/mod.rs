@@ -11,6 +11,7 @@ mod build;
 mod error;
 pub mod json;
 pub mod layout;
+mod listed;
 pub mod numbers;
 pub mod text;
 pub mod view;
@@ -78,9 +79,49 @@ pub enum Style {
 pub struct Table {
     /// Printed above the table when not empty; not part of the JSON.
     pub title: String,
+    /// In the order of what they tell: where there is little room, the last are left out.
     pub columns: Vec<String>,
     /// One cell for each column.
     pub rows: Vec<Vec<Cell>>,
+    pub layout: Layout,
+    /// Which rows text lists, where that is not all of them; JSON and files have every row.
+    pub listed: Option<Listed>,
+    /// Rows that were taken out, by a number that was asked for or because there are too many for any list.
+    pub more: Option<More>,
+}
+
+/// How text shows a table.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub enum Layout {
+    #[default]
+    Columns,
+    /// All columns tell the same of something, such as one for each position, so that none can be left out.
+    Alike,
+    /// In these words instead.
+    Prose(String),
+}
+
+/// The rows of a table that answer the question, in short.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed {
+    /// Rows by what they tell, the most telling first; those that are not in it tell nothing.
+    pub order: Vec<usize>,
+    /// How many of them are listed.
+    pub count: usize,
+    /// Whether they are listed in the order of the table, and not in their own.
+    pub in_place: bool,
+    /// A column of numbers whose sum over the other rows is reported.
+    pub sums: Option<usize>,
+}
+
+/// Rows that a table has no more.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct More {
+    pub rows: usize,
+    /// What they add up to.
+    pub sum: Option<f64>,
+    /// Whether the command would list them.
+    pub listable: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -28,6 +28,8 @@ pub fn significant(x: f64, digits: usize) -> String {
         return word.to_string();
     }
     if x == x.trunc() && x.abs() < PLAIN_LIMIT {
+        // The sign of a zero says nothing to people; raw output has it.
+        let x = if x == 0.0 { 0.0 } else { x };
         return format!("{x:.0}");
     }
     let digits = digits.max(1);
@@ -126,7 +128,7 @@ mod tests {
     fn four_digits() {
         let cases: [(f64, &str); 18] = [
             (0.0, "0"),
-            (-0.0, "-0"),
+            (-0.0, "0"),
             (1.0, "1"),
             (-17.0, "-17"),
             (16_777_216.0, "16777216"),

@@ -3,41 +3,67 @@
 //! The lines hold no escape sequences: what comes from a model or a file is made visible first (see [`visible`]), so
 //! that a token can never move the cursor or change the terminal.
 
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
 use super::{Answer, Cell, StopView, Table, TokenView};
 
 mod map;
 mod table;
 mod value;
 
-use table::Room;
-
-/// The lines of `answer`. With a `width`, tables are made to fit it: set more closely, their text cut, folded. Other
-/// lines keep their length. Without one, nothing is cut.
+/// The lines of `answer`. With a `width`, tables and the lines above them are made to fit it; other lines keep their length.
+/// Without one, nothing is cut.
 pub fn lines(answer: &Answer, width: Option<usize>) -> Vec<String> {
-    lines_in(answer, width.map(|width| Room { width, cut: true, fold: true }))
-}
-
-/// The same for a terminal that wraps what is too long: no text is cut.
-pub fn uncut_lines(answer: &Answer, width: Option<usize>) -> Vec<String> {
-    lines_in(answer, width.map(|width| Room { width, cut: false, fold: true }))
-}
-
-/// The names of the columns and the rows of a table without a title, each on one line, whose text is cut where it is
-/// too wide.
-pub fn rows(table: &Table, width: usize) -> Vec<String> {
-    table::lines(table, Some(Room { width, cut: true, fold: false }))
-}
-
-fn lines_in(answer: &Answer, room: Option<Room>) -> Vec<String> {
     match answer {
         Answer::Text(text) => text.lines().map(visible_line).collect(),
         Answer::Value(view) => value::lines(view),
-        Answer::Table(table) => table::lines(table, room),
-        Answer::Map(map) => map::lines(map),
-        Answer::Tokens(tokens) => token_lines(tokens, room),
-        Answer::Stop(stop) => stop_lines(stop, room),
+        Answer::Table(table) => table::lines(table, width),
+        Answer::Map(map) => map::lines(map, width),
+        Answer::Tokens(tokens) => token_lines(tokens, width),
+        Answer::Stop(stop) => stop_lines(stop, width),
         Answer::Error(error) => error.message.lines().map(visible_line).collect(),
     }
+}
+
+/// The same for a terminal that would break what is too long anywhere: running text breaks between words.
+pub fn wrapped_lines(answer: &Answer, width: Option<usize>) -> Vec<String> {
+    let lines = lines(answer, width);
+    match (answer, width) {
+        (Answer::Text(_), Some(width)) => lines.iter().flat_map(|line| wrapped(line, width)).collect(),
+        _ => lines,
+    }
+}
+
+/// The names of the columns and all rows of a table without a title, each on one line, whose text is cut where it is
+/// too wide.
+pub fn rows(table: &Table, width: usize) -> Vec<String> {
+    table::rows(table, width)
+}
+
+/// A line in pieces of at most `width` columns, which break between words; those after the first are indented as it is.
+/// A word that is longer is broken.
+pub fn wrapped(line: &str, width: usize) -> Vec<String> {
+    let indent = line.len() - line.trim_start_matches(' ').len();
+    let indent = if indent * 2 > width { 0 } else { indent };
+    let (mut pieces, mut piece, mut used) = (Vec::new(), String::new(), 0);
+    for word in line.split_inclusive(' ') {
+        let wide = word.trim_end_matches(' ').width();
+        if used > indent && used + wide > width {
+            pieces.push(std::mem::replace(&mut piece, " ".repeat(indent)).trim_end().to_string());
+            used = indent;
+        }
+        for c in word.chars() {
+            let wide = c.width().unwrap_or(0);
+            if c != ' ' && used + wide > width && used > indent {
+                pieces.push(std::mem::replace(&mut piece, " ".repeat(indent)));
+                used = indent;
+            }
+            piece.push(c);
+            used += wide;
+        }
+    }
+    pieces.push(piece.trim_end().to_string());
+    pieces
 }
 
 /// `text` with its control characters written as escapes; other characters are unchanged.
@@ -66,11 +92,26 @@ pub fn is_unsafe(c: char) -> bool {
 
 /// A token as it is quoted everywhere: spaces inside the quotes, controls and quotes escaped.
 pub fn quoted(text: &str) -> String {
-    format!("\"{}\"", visible(&text.replace('\\', "\\\\").replace('"', "\\\"")))
+    let mut out = String::with_capacity(text.len() + 2);
+    for (at, c) in text.char_indices() {
+        match c {
+            '"' => out.push_str("\\\""),
+            // A byte that is not a character is written as \xE5 already.
+            '\\' if !is_byte(&text[at..]) => out.push_str("\\\\"),
+            c => out.push(c),
+        }
+    }
+    format!("\"{}\"", visible(&out))
+}
+
+/// Whether a text begins with a byte as tokens write it.
+fn is_byte(text: &str) -> bool {
+    let digits = text.strip_prefix("\\x").and_then(|rest| rest.get(..2));
+    digits.is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
 
 /// A table of the tokens, one per line; columns without any content are left out.
-fn token_lines(tokens: &[TokenView], room: Option<Room>) -> Vec<String> {
+fn token_lines(tokens: &[TokenView], width: Option<usize>) -> Vec<String> {
     type Column = (&'static str, fn(&TokenView) -> Cell);
     let columns: [Column; 8] = [
         ("Row", |token| token.row.into()),
@@ -93,14 +134,14 @@ fn token_lines(tokens: &[TokenView], room: Option<Room>) -> Vec<String> {
     };
     let columns: Vec<Column> = columns.into_iter().filter(has_content).collect();
     let rows = tokens.iter().map(|token| columns.iter().map(|(_, cell)| cell(token)).collect::<Vec<_>>());
-    table::lines(&Table::new(columns.iter().map(|(name, _)| *name)).rows(rows), room)
+    table::lines(&Table::new(columns.iter().map(|(name, _)| *name)).rows(rows), width)
 }
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
 }
 
-fn stop_lines(stop: &StopView, room: Option<Room>) -> Vec<String> {
+fn stop_lines(stop: &StopView, width: Option<usize>) -> Vec<String> {
     let mut lines: Vec<String> = stop.lines.iter().map(|line| visible_line(line)).collect();
     if let Some(view) = &stop.value {
         let mut value = value::lines(view);
@@ -110,7 +151,7 @@ fn stop_lines(stop: &StopView, room: Option<Room>) -> Vec<String> {
         lines.append(&mut value);
     }
     for (number, expression, answer) in &stop.displays {
-        let mut shown = lines_in(answer, room).into_iter();
+        let mut shown = self::lines(answer, width).into_iter();
         let first = shown.next().unwrap_or_default();
         lines.push(format!("{number}: {} = {first}", visible(expression)));
         lines.extend(shown);

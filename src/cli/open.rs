@@ -68,7 +68,14 @@ pub fn open(options: &Options, interrupt: Arc<AtomicBool>) -> Result<Box<dyn Int
         let budget = options.record_budget.to_string();
         console.configure("record-budget", &budget, "--record-budget")?;
     }
-    console.chat = options.input.chat.is_some();
+    if let Some(chat) = &options.input.chat {
+        (console.chat, console.template) = (true, chat.template.clone());
+        // The texts of rows are what the template made of the conversations, in their order.
+        let all = conversations(chat, &options.input.prompts)?;
+        let texts: Vec<Option<String>> =
+            console.session.run.branch().prompt().rows.iter().map(|row| row.text.clone()).collect();
+        console.conversations = texts.into_iter().flatten().zip(all).collect();
+    }
     Ok(Box::new(match &options.lora {
         Some(folder) => console.with_adapter(folder)?,
         None => console,
@@ -89,7 +96,9 @@ fn source_of(model: Option<&str>) -> (ModelSource, String, Option<&'static Bundl
 /// The input that was given, or the model's own example.
 fn input_of(given: &GivenInput, model: &Model, bundled: Option<&Bundled>) -> Result<Input, OpenError> {
     if let Some(chat) = &given.chat {
-        let texts = conversations(chat, &given.prompts, model)?;
+        let template = model.chat.choose(chat.template.as_deref())?;
+        let render = |conversation: &Conversation| model.chat.render(&template, conversation);
+        let texts = conversations(chat, &given.prompts)?.iter().map(render).collect::<Result<Vec<_>, ChatError>>()?;
         return padded(Input::from_texts(model, &texts, false)?, given, model);
     }
     let input = match (&given.prompts[..], &given.tokens[..], &given.pair) {
@@ -114,10 +123,9 @@ fn padded(mut input: Input, given: &GivenInput, model: &Model) -> Result<Input, 
     Ok(input)
 }
 
-/// The texts that the chat template renders, one for each prompt. They contain its special tokens.
-fn conversations(chat: &Chat, prompts: &[String], model: &Model) -> Result<Vec<String>, OpenError> {
-    let template = model.chat.choose(chat.template.as_deref())?;
-    let all = match (&chat.file, prompts) {
+/// The conversations that were given, one for each prompt.
+fn conversations(chat: &Chat, prompts: &[String]) -> Result<Vec<Conversation>, OpenError> {
+    Ok(match (&chat.file, prompts) {
         (None, []) => return Err(ChatError::Empty.into()),
         (None, prompts) => prompts.iter().map(|text| Conversation::of_user(text, chat.system.as_deref())).collect(),
         (Some(file), prompts) => {
@@ -130,11 +138,7 @@ fn conversations(chat: &Chat, prompts: &[String], model: &Model) -> Result<Vec<S
                 prompts => prompts.iter().map(|text| conversation.with_user(text)).collect(),
             }
         }
-    };
-    let render = |conversation: &Conversation| {
-        model.chat.place.render(&template, conversation, &model.chat.tokens, conversation.awaits_answer())
-    };
-    Ok(all.iter().map(render).collect::<Result<_, ChatError>>()?)
+    })
 }
 
 /// The input of a model when nothing was given: the token that begins a text, or else the first of the vocabulary.

@@ -1,8 +1,11 @@
-//! Commands that run other commands. The engine carries them out: here is what is said about them.
+//! Commands that run other commands: the engine carries them out, and here is what is said about them. Functions of expressions.
 
-use crate::commands::frame::Done;
-use crate::commands::state::{Call, Command, Console, PLAIN, Takes};
-use crate::lang::LangError;
+use crate::answer::Answer;
+use crate::commands::frame::{Done, mistake};
+use crate::commands::state::{CHANGING, Call, Command, Console, PLAIN, Takes, subject};
+use crate::lang::eval::FUNCTIONS;
+use crate::lang::functions::{self, UserFunction};
+use crate::lang::{LangError, Span, parse_expr};
 
 pub const COMMANDS: &[Command] = &[
     Command {
@@ -62,6 +65,20 @@ pub const COMMANDS: &[Command] = &[
         ..ELSEWHERE
     },
     Command {
+        name: "function",
+        usage: "function NAME(X, ...) = EXPR",
+        about: "define a function for expressions, conditions among them",
+        help: "A call stands for the body with its arguments in the place of X; sites in it are those of where it is called. info functions \
+               lists them.",
+        examples: &[
+            "function gap(a, b) = logit(a) - logit(b)\nrun\nprint gap(\" Mary\", \" John\")",
+            "function peak(x) = max(abs(x))\nbreak L*.attn.z if peak($) > 3\nrun",
+        ],
+        takes: Takes::Expression,
+        run: define,
+        ..CHANGING
+    },
+    Command {
         name: "document",
         usage: "document NAME\nTEXT\n...\nend",
         about: "the text that help shows for a user-defined command",
@@ -105,6 +122,46 @@ pub const COMMANDS: &[Command] = &[
         ..ELSEWHERE
     },
 ];
+
+pub const SUBJECTS: &[Command] =
+    &[subject("functions", "info functions", "functions that were defined with function", |_, call| defined(&call))];
+
+/// `function NAME(X, ...) = EXPR`.
+fn define(_console: &mut Console, call: Call<'_>) -> Done {
+    let (rest, offset) = (call.args.rest, call.args.offset);
+    let expected = || call.expected("a function and its body", "function gap(a, b) = logit(a) - logit(b)");
+    let (head, params) = rest.split_once('(').ok_or_else(expected)?;
+    let (params, body) = params.split_once(')').ok_or_else(expected)?;
+    let body = body.trim_start().strip_prefix('=').ok_or_else(expected)?;
+    let name = head.trim();
+    let params: Vec<String> =
+        params.split(',').map(|param| param.trim().to_string()).filter(|p| !p.is_empty()).collect();
+    let is_name = |text: &str| {
+        text.starts_with(|c: char| c.is_alphabetic() || c == '_')
+            && text.chars().all(|c| c.is_alphanumeric() || c == '_')
+    };
+    let span = Span::new(offset, offset + head.trim_end().len());
+    if let Some(wrong) = [name].into_iter().chain(params.iter().map(String::as_str)).find(|text| !is_name(text)) {
+        return Err(mistake(format!("{wrong:?} is not a name"), span, "letters, digits and _, the first a letter"));
+    }
+    if FUNCTIONS.iter().any(|function| function.name == name) {
+        return Err(mistake(format!("{name} is a function of the program"), span, "choose another name"));
+    }
+    let at = offset + rest.len() - body.trim_start().len();
+    let body = parse_expr(body.trim(), at)?;
+    functions::define(UserFunction { name: name.to_string(), params, body });
+    Ok(Answer::Text(String::new()))
+}
+
+fn defined(call: &Call<'_>) -> Done {
+    call.no_arguments()?;
+    let all = functions::defined();
+    if all.is_empty() {
+        return Ok(Answer::Text("No functions are defined; help functions lists those of the program.".into()));
+    }
+    let line = |one: &UserFunction| format!("{}({}) = {}", one.name, one.params.join(", "), one.body);
+    Ok(Answer::Text(all.iter().map(line).collect::<Vec<_>>().join("\n")))
+}
 
 /// A command that whoever runs lists of commands carries out, before it reaches a session.
 const ELSEWHERE: Command = Command { run: elsewhere, ..PLAIN };

@@ -38,6 +38,12 @@ impl Trail {
         Some(place)
     }
 
+    /// The stop before a place.
+    pub fn before(&self, here: Visited) -> Option<Visited> {
+        let at = if self.places.get(self.at) == Some(&here) { self.at.checked_sub(1)? } else { self.at };
+        self.places.get(at).copied()
+    }
+
     /// So many places on; none at the latest.
     pub fn forward(&mut self, times: usize) -> Option<Visited> {
         let place = *self.places.get(self.at + times)?;
@@ -65,6 +71,7 @@ mod tests {
         assert_eq!(trail.back(place(0), 1), None);
         [0, 5, 5, 9].into_iter().for_each(|op| trail.visit(place(op)));
         assert_eq!(trail.position(), (3, 3));
+        assert_eq!((trail.before(place(9)), trail.before(place(11))), (Some(place(5)), Some(place(9))));
         assert_eq!((trail.back(place(9), 1), trail.back(place(5), 1)), (Some(place(5)), Some(place(0))));
         assert_eq!(trail.back(place(0), 1), None);
         assert_eq!((trail.forward(2), trail.forward(1)), (Some(place(9)), None));

@@ -68,6 +68,8 @@ pub struct Finding {
     pub kind: &'static str,
     /// What it is on: a location, an expression, or what is caught.
     pub what: String,
+    /// Whether it is before a module, and not after the site just computed.
+    pub before: bool,
     pub lines: Vec<String>,
     /// How the value that is watched changed.
     pub change: Option<Changed>,

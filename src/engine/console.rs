@@ -22,6 +22,10 @@ impl Interpreter for Console {
         Console::journalled(line)
     }
 
+    fn typed(&mut self, line: &str) {
+        Console::typed(self, line);
+    }
+
     fn remembered(&self) -> usize {
         self.session.history.len()
     }

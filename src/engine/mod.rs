@@ -56,6 +56,9 @@ pub trait Interpreter {
 
     fn remembered(&self) -> usize;
 
+    /// Keeps a line that was typed at a prompt, for `show commands`.
+    fn typed(&mut self, _line: &str) {}
+
     /// Adds entries to the history, in place of values of this command that were not computed again.
     fn forgo(&mut self, values: usize, line: &str);
 

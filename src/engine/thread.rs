@@ -230,6 +230,9 @@ impl Engine {
         if line.trim().is_empty() {
             return self.finish(id, line, self.nothing());
         }
+        if source == Source::Prompt {
+            self.interpreter.typed(&line);
+        }
         let mut done = self.timed(|engine| engine.execute(id, &line, &source, false));
         if source == Source::Prompt {
             self.repeat.note(&line, done.outcome.repeatable);

@@ -12,7 +12,7 @@ pub fn answer(out: &mut dyn Write, answered: &Answered, width: Option<usize>) ->
         writeln!(out, "{}", text::visible_line(line))?;
     }
     if !matches!(answered.answer, Answer::Error(_)) {
-        for line in text::uncut_lines(&answered.answer, width) {
+        for line in text::wrapped_lines(&answered.answer, width) {
             writeln!(out, "{line}")?;
         }
     }

@@ -130,10 +130,13 @@ impl<'a> Vocabulary<'a> {
     }
 }
 
-/// The name most like `word`, if it is at all like one.
-pub(super) fn alike<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let near = names.map(|name| (strsim::normalized_damerau_levenshtein(word, name), name));
-    near.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(likeness, _)| *likeness >= 0.5).map(|(_, name)| name)
+/// The name that `word` is a misspelling of: a third of its letters are wrong at most, and not the first of a short one.
+pub fn alike<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let allowed = (word.chars().count() / 3).max(1);
+    let first = |text: &str| text.chars().next();
+    let near = names.map(|name| (strsim::damerau_levenshtein(word, name), name));
+    let near = near.filter(|(wrong, name)| *wrong <= allowed && (*wrong == 1 || first(word) == first(name)));
+    near.min_by_key(|(wrong, _)| *wrong).map(|(_, name)| name).filter(|_| word.chars().count() > 2)
 }
 
 /// A format such as `20t`, `4fw` or `-3f`.
@@ -231,6 +234,13 @@ mod tests {
         assert_eq!(undefined.message, "Undefined command: \"prnt\".  Try \"help\".");
         assert_eq!(undefined.help.as_deref(), Some("did you mean print?"));
         assert_eq!(resolve("zzz").expect_err("undefined").help, None);
+        let subjects = ["trace", "models", "breakpoints", "tokens"];
+        let near = |word| alike(word, subjects.into_iter());
+        assert_eq!([near("frame"), near("locals"), near("q")], [None; 3]);
+        assert_eq!(
+            [near("trac"), near("model"), near("brekpionts")],
+            [Some("trace"), Some("models"), Some("breakpoints")]
+        );
         let info = Vocabulary { of: "info", names: &["edits", "exports"], short: &[] };
         assert_eq!(
             info.resolve("e", Span::at(5)).expect_err("two").message,

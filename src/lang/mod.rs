@@ -14,6 +14,7 @@ pub mod clauses;
 pub mod command;
 pub mod error;
 pub mod eval;
+pub mod functions;
 pub mod glob;
 mod lexer;
 pub mod location;

@@ -1,5 +1,6 @@
 //! What may follow a name in brackets: the arguments of a call and the slices of an index.
 
+use super::functions;
 use super::lexer::Token;
 use super::parser::Parser;
 use super::{Arg, Expr, ExprKind, IndexItem, IndexKind, Result, SiteRef, Span, Spanned};
@@ -19,7 +20,7 @@ impl Parser<'_> {
         }
         self.expect(")", &format!("or a comma in the arguments of {}", name.value))?;
         let span = Span::new(name.span.start, self.last_end);
-        Ok(Expr::new(ExprKind::Call { name, args }, span))
+        functions::call(name, args, span)
     }
 
     fn argument(&mut self) -> Result<Arg> {

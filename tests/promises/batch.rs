@@ -90,7 +90,7 @@ fn without_json_a_batch_prints_text_and_no_escape_sequences() {
     assert!(!ran.out.contains('\x1b'));
     let lines: Vec<&str> = ran.out.lines().collect();
     assert_eq!(lines[0], "Breakpoint 1 at L0.attn.pattern");
-    assert!(lines[1].starts_with("Breakpoint 1, blocks.0.attn.pattern [head=4, q=8, k=8]  min 0  max 1  mean 0.125"));
+    assert!(lines[1].starts_with("Breakpoint 1, blocks.0.attn.pattern 4 heads x 8 q x 8 k  min 0  max 1  mean 0.125"));
     assert_eq!(lines[2], "at op 12 of 49 in blocks.0.attn, pass 0; next: blocks.0.attn.z");
     assert!(lines.contains(&"Changed blocks.0.attn.pattern."));
     assert!(lines.contains(&"at the end of pass 0 (op 49 of 49)"));

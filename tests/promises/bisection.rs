@@ -14,7 +14,7 @@ use crate::parity::fixture;
 fn culprits(table: &Table) -> Vec<(String, String)> {
     let text = |cell: &Cell| if let Cell::Text(text) = cell { text.clone() } else { String::new() };
     let introduced = |row: &&Vec<Cell>| text(&row[4]) == "introduced";
-    table.rows.iter().filter(introduced).map(|row| (text(&row[0]), text(&row[5]))).collect()
+    table.rows.iter().filter(introduced).map(|row| (text(&row[0]), text(&row[6]))).collect()
 }
 
 /// A copy of a fixture with another configuration.
@@ -195,7 +195,7 @@ fn what_a_file_lacks_is_computed_between_and_the_stretch_is_told() {
     let found = culprits(&table);
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0].0, "blocks.1.resid_mid");
-    assert_eq!(table.rows[0][6], Cell::Text("blocks.1.resid_pre".into()));
+    assert_eq!(table.rows[0][5], Cell::Text("blocks.1.resid_pre".into()));
     assert!(sound.fail(&format!("bisect {} -fail", file.display())).starts_with("blocks.1.resid_mid differ"));
 }
 

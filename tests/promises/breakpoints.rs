@@ -81,7 +81,7 @@ fn several_breakpoints_at_one_op_are_reported_together_in_number_order() {
     let mut b = bench("break L0.attn.z\nbreak L0.attn.z if max($) < -1000\nbreak L0H1\nbreak -before L0.attn.out");
     let stop = b.stop("run");
     assert_eq!((stop.op, stop.ids.clone()), (13, vec![1, 3, 4]));
-    assert!(stop.lines[0].starts_with("Breakpoints 1, 3, 4, blocks.0.attn.z [pos=8, head=4, dim=8]  min "));
+    assert!(stop.lines[0].starts_with("Breakpoints 1, 3, 4, blocks.0.attn.z 8 pos x 4 heads x 8 dim  min "));
     assert_eq!(stop.lines[1], "at op 13 of 49 in blocks.0.attn, pass 0; next: blocks.0.attn.out");
     assert_eq!(b.console.session.focus.head, 1, "L0H1 moves the focus to its head");
     assert_eq!(at(&mut b, "continue"), END);

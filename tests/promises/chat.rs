@@ -51,6 +51,55 @@ fn a_chat_is_the_prompt_that_the_template_makes() {
     assert!(told.out.contains("default (from") && told.out.contains("[{{ m.role }}]"), "{}", told.out);
 }
 
+/// The second turn is the conversation that --chat-file would have given, whose text is that of transformers (`model/chat/tests.rs`).
+#[test]
+fn a_second_turn_goes_on_from_what_was_generated() {
+    let template = "{% for m in messages %}<{{ m.content }}>{% endfor %}{% if add_generation_prompt %}<{% endif %}";
+    let folder = model(template);
+    let script = [
+        "generate 4",
+        "chat and a cat",
+        "run",
+        "print/r tokens",
+        "generate 2",
+        "chat the end",
+        "run",
+        "print/r tokens",
+    ];
+    let commands: Vec<&str> = script.iter().flat_map(|line| ["-ex", *line]).collect();
+    let chat = run(folder.path(), &[&["--chat", "--json", "-p", "the dog"][..], &commands].concat());
+    assert_eq!(chat.status, 0, "{}{}", chat.out, chat.err);
+    let answers: Vec<serde_json::Value> = chat.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let said = answers[1]["text"].as_str().unwrap();
+    assert!(said.starts_with("Turn 2: \"and a cat\", ") && said.contains("branch edit1"), "{said}");
+    let tokens = |at: usize| answers[at]["value"]["data"].clone();
+    // The answer is what was generated, by what the debugger says of the passes.
+    let passes = run(folder.path(), &["--chat", "--json", "-p", "the dog", "-ex", "generate 4", "-ex", "info tokens"]);
+    let all: serde_json::Value = serde_json::from_str(passes.out.lines().nth(1).unwrap()).unwrap();
+    let tokenizer = tokenizers::Tokenizer::from_file(folder.path().join("tokenizer.json")).unwrap();
+    let ids: Vec<u32> =
+        all["tokens"].as_array().unwrap().iter().map(|token| token["id"].as_u64().unwrap() as u32).collect();
+    let answer = tokenizer.decode(&ids[ids.len() - 4..], true).unwrap();
+    let turns = serde_json::json!([
+        {"role": "user", "content": "the dog"},
+        {"role": "assistant", "content": answer},
+        {"role": "user", "content": "and a cat"},
+    ]);
+    std::fs::write(folder.path().join("turns.json"), turns.to_string()).unwrap();
+    let whole = run(folder.path(), &["--chat-file", "turns.json", "--json", "-ex", "run", "-ex", "print/r tokens"]);
+    let whole: serde_json::Value = serde_json::from_str(whole.out.lines().nth(1).unwrap()).unwrap();
+    assert_eq!(tokens(3), whole["value"]["data"]);
+    assert!(answers[5]["text"].as_str().unwrap().starts_with("Turn 3: "));
+    assert_ne!(tokens(7), tokens(3));
+    let early = run(folder.path(), &["--chat", "-p", "the dog", "-ex", "chat more"]);
+    assert!(early.err.contains("nothing has been generated yet"), "{}", early.err);
+    // Of a plain prompt it is the first turn; a model without a template says so.
+    let first = run(folder.path(), &["-p", "the dog", "-ex", "chat a cat"]);
+    assert!(first.out.contains("Turn 1: \"a cat\""), "{}{}", first.out, first.err);
+    let none = llmdbg_in(Path::new("."), &["-batch", "-nx", "-ex", "chat Hello"], Stdio::null());
+    assert!(none.err.contains("the model has no chat template"), "{}", none.err);
+}
+
 #[test]
 fn what_is_wrong_with_a_chat_is_said_before_anything_runs() {
     let folder = model("{{ raise_exception('no system here') }}");
@@ -82,7 +131,7 @@ fn tokens_that_look_like_a_mistake_are_warned_about() {
     let folder = model(TEMPLATE);
     let told = run(folder.path(), &["-p", "the dog ", "-ex", "info tokens"]);
     assert!(told.out.contains("warning: the text ends with a space"), "{}", told.out);
-    assert!(told.out.contains("warning: the model has a chat template"), "{}", told.out);
+    assert!(told.out.contains("note: the text was not put through the model's chat template"), "{}", told.out);
     let chat = run(folder.path(), &["--chat", "-p", "the dog", "-ex", "info tokens"]);
     assert!(!chat.out.contains("warning"), "{}", chat.out);
     let llama = fixture("llama");

@@ -152,7 +152,7 @@ fn both_cursors_move_together_and_divergence_stops() {
     let stop = b.stop("continue");
     assert_eq!(stop.site, "blocks.1.attn.v");
     let told = stop.lines.join("\n");
-    assert!(told.contains("other [pos=8, head=4, dim=8]") && told.contains("apart by 0.25 at"), "{told}");
+    assert!(told.contains("other 8 pos x 4 heads x 8 dim") && told.contains("apart by 0.25 at"), "{told}");
     // The other model stands behind the same op, and follows back.
     let cursor = |b: &mut Bench| {
         let told = b.table("info models");

@@ -115,7 +115,7 @@ fn a_lens_over_positions_agrees_with_the_lens_at_each() {
     let Answer::Map(map) = b.run("lens -map -target 5") else { panic!("no map") };
     let grid = b.table("lens -grid");
     for pos in 0..map.columns {
-        let alone = b.table(&format!("lens -pos {pos} -target 5 -top 1"));
+        let alone = b.table(&format!("lens -pos {pos} -target 5 -tokens 1"));
         let chances = numbers(&alone, "P(target)");
         for (point, chance) in chances.iter().enumerate() {
             close(map.data[point * map.columns + pos], *chance, "map");

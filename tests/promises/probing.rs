@@ -33,7 +33,8 @@ fn the_planted_bias_is_measured_localised_and_removed() {
         assert!((number(&found[2]) - sums[group]).abs() < 1e-9, "{who}");
         assert!(number(&found[3]) <= number(&found[2]) && number(&found[2]) <= number(&found[4]));
     }
-    assert!(table.title.contains("who nurse compared with plumber, 4 pairs: 5.28"), "{}", table.title);
+    let difference = number(&row(&table, "who nurse - plumber, 4 pairs")[2]);
+    assert!((difference - (sums[0] - sums[1])).abs() < 1e-9 && (difference - 5.28).abs() < 0.01, "{difference}");
     // What carries it: the head's share is what patching it by hand brings.
     let carriers = b.table(&format!("probe {} -by who -metric {SHE} -carriers", prompts("occupations.txt")));
     let top: Vec<&str> = carriers.rows.iter().take(3).map(|row| text(&row[0])).collect();
@@ -112,6 +113,42 @@ fn trouble_with_prompts_is_told_and_mistakes_are_refused() {
     b.table(&format!("probe {}", file.display()));
 }
 
+/// F17: the one number that an audit reports, with its interval.
+#[test]
+fn f17_the_difference_of_two_groups_has_an_interval() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("groups.csv");
+    let write = |text: &str| fs::write(&file, text).unwrap();
+    let rows = [
+        ("The nurse said that", "f"),
+        ("The nurse knew that", "f"),
+        ("The plumber said that", "m"),
+        ("The pilot hoped that", "m"),
+        ("The dog thought that", "m"),
+    ];
+    let text = |pair: &dyn Fn(usize) -> String| {
+        let line = |(i, (prompt, group)): (usize, &(&str, &str))| format!("{prompt},{group}{}\n", pair(i));
+        rows.iter().enumerate().map(line).collect::<String>()
+    };
+    write(&format!("prompt,group\n{}", text(&|_| String::new())));
+    let mut b = Bench::new("tiny-gpt2", &["The"]);
+    let table = b.table(&format!("probe {} -metric {SHE}", file.display()));
+    let mean = |table: &llmdbg::answer::Table, name: &str| number(&row(table, name)[2]);
+    let difference = row(&table, "group f - m");
+    assert!((number(&difference[2]) - (mean(&table, "group f") - mean(&table, "group m"))).abs() < 1e-9);
+    assert!(number(&difference[3]) < number(&difference[2]) && number(&difference[2]) < number(&difference[4]));
+    assert!(table.title.contains("Welch's t-test, p = "), "{}", table.title);
+    let why = b.fail(&format!("probe {} -metric {SHE} -carriers", file.display()));
+    assert!(why.contains("The {nurse|pilot} said that") && why.contains("a column called pair"), "{why}");
+    // With pairs it is over pairs, and what carries it can be asked.
+    write(&format!("prompt,group,pair\n{}", text(&|i| format!(",{}", [1, 2, 1, 2, 3][i]))));
+    let table = b.table(&format!("probe {} -metric {SHE}", file.display()));
+    let paired = row(&table, "group f - m, 2 pairs");
+    assert_eq!(number(&paired[1]), 2.0);
+    assert!(!table.title.contains("Welch"));
+    b.table(&format!("probe {} -metric {SHE} -carriers", file.display()));
+}
+
 #[test]
 fn other_programs_read_what_was_found() {
     let folder = tempfile::tempdir().unwrap();
@@ -143,7 +180,7 @@ fn other_programs_read_what_was_found() {
     let csv = fs::read_to_string(path("heads.csv")).unwrap();
     assert_eq!(csv.lines().count(), heads.rows.len() + 1);
     let first: Vec<&str> = csv.lines().nth(1).unwrap().split(',').collect();
-    assert_eq!(first[2].parse::<f64>().unwrap(), number(&heads.rows[0][2]));
+    assert_eq!(first[3].parse::<f64>().unwrap(), number(&heads.rows[0][3]));
     b.run(&format!("save table {}", path("heads.html").display()));
     b.run(&format!("save table {}", path("heads.png").display()));
     assert!(fs::read(path("heads.png")).unwrap().starts_with(b"\x89PNG"));

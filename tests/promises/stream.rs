@@ -22,7 +22,7 @@ fn each_block_writes_what_its_components_write_and_the_last_row_is_the_logit() {
         let input = llmdbg::model::Input::from_tokens(&model, vec![ids]).unwrap();
         let mut b = Bench::of(name, model, input, 1 << 30);
         b.run("run");
-        let (stream, components) = (b.table("stream -target 5 -foil 9"), b.table("dla -target 5 -foil 9"));
+        let (stream, components) = (b.table("stream -target 5 -foil 9"), b.table("dla -target 5 -foil 9 -all"));
         let share = |name: &str| row(&components, name).map_or(0.0, |row| cell_number(&row[1]));
         let mut before = cell_number(&row(&stream, "embed").unwrap()[1]);
         for layer in 0..layers {

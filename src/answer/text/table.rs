@@ -1,40 +1,90 @@
 //! Tables as text: columns aligned by display width, numbers to the right.
+//!
+//! A table that is too wide is made to fit in this order: fewer digits and less space; the last column, if it is text, is wrapped
+//! (bars are shortened); longer text in between is wrapped; columns are left out from the right, and named below. No number is ever
+//! broken. Columns that are alike, such as one for each position, are shown in parts instead.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::visible;
+use super::{visible, wrapped};
 use crate::answer::numbers::{ELEMENT_DIGITS, short, significant};
-use crate::answer::{Cell, Table};
+use crate::answer::{Cell, Layout, More, Table};
 
 /// Between two columns, and where there is little room.
 const GAPS: [usize; 2] = [2, 1];
 
-/// A text column is never narrowed below this.
+/// A text column is never narrowed below this where its text is cut.
 const NARROWEST: usize = 8;
+
+/// A column whose text is wrapped has this width at least, if it has so much text.
+const WRAPPED: usize = 24;
+
+/// The longest bar has this length at least.
+const LEAST_BAR: usize = 5;
 
 /// The name of a column of numbers is never cut below this.
 const SHORTEST_NAME: usize = 5;
 
-/// What becomes of a table that is too wide: it is set more closely first, with fewer digits, in any case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
-    pub width: usize,
-    /// Text is cut.
-    pub cut: bool,
-    /// Columns that still do not fit come below, each time behind the first column.
-    pub fold: bool,
-}
-
-/// The lines of `table`: title, column names, rows. With `room`, they are made to fit its width.
-pub fn lines(table: &Table, room: Option<Room>) -> Vec<String> {
-    let mut lines: Vec<String> = table.title.lines().map(visible).collect();
-    let form = room.map_or_else(|| Form::new(table, 0), |room| Form::fitting(table, room));
-    let every: Vec<usize> = (0..form.widths.len()).collect();
-    match room.filter(|room| room.fold && form.total() > room.width) {
-        Some(room) => form.parts(room.width).iter().for_each(|part| lines.extend(form.lines(part))),
-        None => lines.extend(form.lines(&every)),
+/// The lines of `table`: title, column names, the rows that it lists, and what is left out. They are made to
+/// fit a `width`.
+pub fn lines(table: &Table, width: Option<usize>) -> Vec<String> {
+    let fitted = |line: String| match width {
+        Some(width) => wrapped(&line, width),
+        None => vec![line],
+    };
+    let mut lines: Vec<String> = table.title.lines().map(visible).flat_map(fitted).collect();
+    if let Layout::Prose(words) = &table.layout {
+        lines.extend(words.lines().map(visible).flat_map(fitted));
+        return lines;
+    }
+    if table.rows.is_empty() && !lines.is_empty() {
+        return lines;
+    }
+    let shown = table.shown();
+    let rows: Vec<&[Cell]> = shown.iter().filter_map(|row| table.rows.get(*row)).map(Vec::as_slice).collect();
+    let form = match width {
+        Some(width) => Form::fitting(table, &rows, width),
+        None => Form::new(table, &rows, 0),
+    };
+    match width.filter(|width| table.layout == Layout::Alike && form.total() > *width) {
+        Some(width) => form.parts(width).iter().for_each(|part| lines.extend(form.lines(part))),
+        None => lines.extend(form.lines(&form.columns)),
+    }
+    let hidden = (0..form.head.len()).filter(|i| !form.columns.contains(i)).map(|i| form.head[i].as_str());
+    let hidden: Vec<&str> = hidden.filter(|name| !name.is_empty()).collect();
+    if !hidden.is_empty() {
+        let (count, them) = counted(hidden.len(), "column");
+        lines.extend(fitted(format!("... {count}: {}; a wider window shows {them}", hidden.join(", "))));
+    }
+    if let Some(More { rows, sum, listable }) = table.rest() {
+        let (count, them) = counted(rows, "row");
+        let add = if rows == 1 { "is" } else { "add up to" };
+        let sum = sum.map(|sum| format!(", which {add} {}", short(sum))).unwrap_or_default();
+        let how = if listable { format!("; -all shows {them}") } else { String::new() };
+        lines.push(format!("... {count}{sum}{how}"));
     }
     lines
+}
+
+/// `1 more row` and `it`, `2 more rows` and `them`.
+fn counted(count: usize, noun: &str) -> (String, &'static str) {
+    match count {
+        1 => (format!("1 more {noun}"), "it"),
+        _ => (format!("{count} more {noun}s"), "them"),
+    }
+}
+
+/// The names of the columns and every row, each on one line, whose text is cut where it is too wide.
+pub fn rows(table: &Table, width: usize) -> Vec<String> {
+    let rows: Vec<&[Cell]> = table.rows.iter().map(Vec::as_slice).collect();
+    let form = |closer: usize| {
+        let mut form = Form::new(table, &rows, closer);
+        form.narrow(width);
+        form
+    };
+    let fitting = (0..=Form::CLOSEST).map(form).find(|form| form.total() <= width).unwrap_or_else(|| form(0));
+    let line = |cells: &Vec<String>| fitting.line(&fitting.columns, |i| cells.get(i).map_or("", String::as_str));
+    fitting.heading(&fitting.columns).into_iter().chain(fitting.rows.iter().map(line)).collect()
 }
 
 /// The words of a table, and how wide its columns are.
@@ -42,6 +92,8 @@ struct Form {
     /// The names of the columns, and the rows.
     head: Vec<String>,
     rows: Vec<Vec<String>>,
+    /// Those that are shown.
+    columns: Vec<usize>,
     widths: Vec<usize>,
     /// Which columns hold numbers, and are set to the right.
     right: Vec<bool>,
@@ -52,25 +104,13 @@ impl Form {
     /// The closer, the fewer digits: as usual, and in two steps.
     const CLOSEST: usize = 2;
 
-    /// The widest form that fits. If none does, the usual one.
-    fn fitting(table: &Table, Room { width, cut, .. }: Room) -> Form {
-        let form = |closer: usize| {
-            let mut form = Form::new(table, closer);
-            if cut {
-                form.narrow(width);
-            }
-            form
-        };
-        (0..=Form::CLOSEST).map(form).find(|form| form.total() <= width).unwrap_or_else(|| form(0))
-    }
-
-    fn new(table: &Table, closer: usize) -> Form {
+    fn new(table: &Table, rows: &[&[Cell]], closer: usize) -> Form {
         let word = |cell: &Cell| match cell {
             Cell::Num(number) => significant(*number, ELEMENT_DIGITS - closer),
             cell => cell_text(cell),
         };
         let head: Vec<String> = table.columns.iter().map(|name| visible(name)).collect();
-        let rows: Vec<Vec<String>> = table.rows.iter().map(|row| row.iter().map(word).collect()).collect();
+        let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(word).collect()).collect();
         let columns = rows.iter().map(Vec::len).chain([head.len()]).max().unwrap_or(0);
         let right: Vec<bool> = (0..columns).map(|i| is_numeric(table, i)).collect();
         let width = |i: usize| {
@@ -79,11 +119,75 @@ impl Form {
             rows.iter().filter_map(|row| row.get(i)).map(|text| text.width()).max().unwrap_or(0).max(name)
         };
         let widths = (0..columns).map(width).collect();
-        Form { head, rows, widths, right, gap: GAPS[closer.min(1)] }
+        Form { head, rows, columns: (0..columns).collect(), widths, right, gap: GAPS[closer.min(1)] }
+    }
+
+    /// The widest form that fits. Of a table whose columns are alike it may be the usual one, which does not.
+    fn fitting(table: &Table, rows: &[&[Cell]], width: usize) -> Form {
+        let form = |closer: usize| Form::new(table, rows, closer);
+        let fits = |form: &Form| form.total() <= width;
+        if let Some(form) = (0..=Form::CLOSEST).map(form).find(fits) {
+            return form;
+        }
+        if table.layout == Layout::Alike {
+            return form(0);
+        }
+        let squeezed = |mut form: Form| {
+            form.squeeze(width);
+            form
+        };
+        if let Some(form) = [0, 1].map(form).map(squeezed).into_iter().find(fits) {
+            return form;
+        }
+        let mut form = form(1);
+        for i in 1..form.widths.len().saturating_sub(1) {
+            if !form.right[i] {
+                form.widths[i] = form.widths[i].min(WRAPPED);
+            }
+        }
+        form.squeeze(width);
+        while !fits(&form) && form.leave_out() {
+            form.squeeze(width);
+        }
+        if !fits(&form) {
+            // What is left is one or two columns of text.
+            let first = form.columns[0];
+            form.widths[first] = form.widths[first].min((width / form.columns.len()).max(1));
+            form.squeeze(width);
+        }
+        form
     }
 
     fn total(&self) -> usize {
-        self.widths.iter().sum::<usize>() + self.gap * self.widths.len().saturating_sub(1)
+        self.columns.iter().map(|i| self.widths[*i]).sum::<usize>() + self.gap * self.columns.len().saturating_sub(1)
+    }
+
+    /// The last column, if it is text, takes the room that the others leave.
+    fn squeeze(&mut self, width: usize) {
+        let Some(&last) = self.columns.last().filter(|last| !self.right[**last] && self.columns.len() > 1) else {
+            return;
+        };
+        let least = if self.is_bars(last) { LEAST_BAR } else { WRAPPED };
+        let others = self.total() - self.widths[last];
+        let room = width.saturating_sub(others).max(least.min(self.widths[last]));
+        self.widths[last] = self.widths[last].min(room);
+    }
+
+    /// Leaves out the last column, or the one before it if the last is text; `false` if too few would be left.
+    fn leave_out(&mut self) -> bool {
+        let last = self.columns.len() - 1;
+        let kept = self.columns.get(last).is_some_and(|&i| !self.right[i] && !self.is_bars(i) && last > 0);
+        let at = if kept { last - 1 } else { last };
+        if at == 0 {
+            return false;
+        }
+        self.columns.remove(at);
+        true
+    }
+
+    fn is_bars(&self, column: usize) -> bool {
+        let mut cells = self.rows.iter().filter_map(|row| row.get(column));
+        self.head.get(column).is_some_and(String::is_empty) && cells.all(|cell| is_bar(cell))
     }
 
     /// Narrows the widest text column until the line fits `width` or no text column can be narrowed further. The first
@@ -117,19 +221,46 @@ impl Form {
         parts
     }
 
-    /// The lines of some columns.
-    fn lines(&self, columns: &[usize]) -> impl Iterator<Item = String> {
-        let line = |row: &Vec<String>| {
-            let (widths, right) = (&self.widths, &self.right);
-            let cell = |&i: &usize| {
-                let text = row.get(i).map_or("", String::as_str);
-                fit(text, widths[i], right[i])
-            };
-            columns.iter().map(cell).collect::<Vec<_>>().join(&" ".repeat(self.gap)).trim_end().to_string()
-        };
-        let head = (!self.head.iter().all(String::is_empty)).then(|| line(&self.head));
-        head.into_iter().chain(self.rows.iter().map(line))
+    fn heading(&self, columns: &[usize]) -> Option<String> {
+        let name = |i: usize| self.head.get(i).map_or("", String::as_str);
+        (!self.head.iter().all(String::is_empty)).then(|| self.line(columns, name))
     }
+
+    /// The lines of some columns.
+    fn lines(&self, columns: &[usize]) -> Vec<String> {
+        let longest = |i: usize| self.rows.iter().filter_map(|row| row.get(i)).map(|bar| bar.width()).max();
+        let bars: Vec<Option<usize>> = (0..self.widths.len())
+            .map(|i| longest(i).filter(|longest| *longest > self.widths[i] && self.is_bars(i)))
+            .collect();
+        let pieces = |row: &Vec<String>, i: usize| {
+            let text = row.get(i).map_or("", String::as_str);
+            match bars[i] {
+                Some(longest) => {
+                    vec![text[..(text.len() * self.widths[i]).div_ceil(longest).min(text.len())].to_string()]
+                }
+                None if text.width() > self.widths[i] => wrapped(text, self.widths[i]),
+                None => vec![text.to_string()],
+            }
+        };
+        let mut lines: Vec<String> = self.heading(columns).into_iter().collect();
+        for row in &self.rows {
+            let cells: Vec<Vec<String>> = (0..self.widths.len()).map(|i| pieces(row, i)).collect();
+            let height = columns.iter().map(|i| cells[*i].len()).max().unwrap_or(1);
+            let line = |y: usize| self.line(columns, |i| cells[i].get(y).map_or("", String::as_str));
+            lines.extend((0..height).map(line));
+        }
+        lines
+    }
+
+    fn line<'a>(&self, columns: &[usize], cell: impl Fn(usize) -> &'a str) -> String {
+        let cells = columns.iter().map(|&i| fit(cell(i), self.widths[i], self.right[i]));
+        cells.collect::<Vec<_>>().join(&" ".repeat(self.gap)).trim_end().to_string()
+    }
+}
+
+/// Whether a cell has plus or minus signs alone, or nothing.
+fn is_bar(cell: &str) -> bool {
+    cell.chars().all(|c| c == '+') || cell.chars().all(|c| c == '-')
 }
 
 fn cell_text(cell: &Cell) -> String {
@@ -171,92 +302,5 @@ fn fit(text: &str, width: usize, right: bool) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn table() -> Table {
-        Table::new(["rank", "token", "value", "kept"])
-            .title("next token")
-            .row((0, " Mary", 0.91, true))
-            .row((1, " 日本語", 0.012_345, false))
-            .row((10, "\x1b[2J", 1e-9, false))
-    }
-
-    #[test]
-    fn columns_align() {
-        insta::assert_snapshot!(lines(&table(), None).join("\n"), @r"
-        next token
-        rank  token        value  kept
-           0   Mary         0.91  yes
-           1   日本語    0.01235  no
-          10  \u{1b}[2J     1e-9  no
-        ");
-    }
-
-    const fn pane(width: usize) -> Option<Room> {
-        Some(Room { width, cut: true, fold: false })
-    }
-
-    #[test]
-    fn the_name_of_a_row_is_cut_last() {
-        let table = Table::new(["Site", "By", "Reason"]).row(("blocks.0.attn.pattern", 0.5, "x".repeat(60)));
-        let cut = lines(&table, pane(60));
-        assert!(cut[1].starts_with("blocks.0.attn.pattern  0.5  xxxx") && cut[1].width() == 60, "{cut:?}");
-        assert!(lines(&table, pane(24))[1].starts_with("blocks.0~"), "it is cut when nothing else is left to cut");
-    }
-
-    #[test]
-    fn empty_tables() {
-        assert!(lines(&Table::default(), None).is_empty());
-        let short = Table { rows: vec![vec![Cell::Empty]], ..Table::new(["a", "b"]) };
-        assert_eq!(lines(&short, None), ["a  b", ""]);
-    }
-
-    fn wide() -> Table {
-        Table::new(["Head", "Kind", "previous", "first", "duplicate", "distance"])
-            .title("heads")
-            .row(("L0H0", "concentrated", 0.001_685, 0.1118, 1.226e-5, 12.3))
-            .row(("L0H1", "", 0.75, 0.2, 0.25, 1.976))
-    }
-
-    #[test]
-    fn a_table_is_set_more_closely_before_it_is_folded() {
-        let shown = |width| lines(&wide(), Some(Room { width, cut: false, fold: true })).join("\n");
-        assert_eq!(shown(57), lines(&wide(), None).join("\n"));
-        insta::assert_snapshot!(shown(56), @r"
-        heads
-        Head Kind         previo~ first duplic~ dist~
-        L0H0 concentrated 0.00169 0.112 1.23e-5  12.3
-        L0H1                 0.75   0.2    0.25  1.98
-        ");
-        insta::assert_snapshot!(shown(44), @r"
-        heads
-        Head Kind         previ~ first dupli~ dist~
-        L0H0 concentrated 0.0017  0.11 1.2e-5    12
-        L0H1                0.75   0.2   0.25     2
-        ");
-        insta::assert_snapshot!(shown(42), @r"
-        heads
-        Head  Kind          previous   first
-        L0H0  concentrated  0.001685  0.1118
-        L0H1                    0.75     0.2
-        Head  duplicate  distance
-        L0H0   1.226e-5      12.3
-        L0H1       0.25     1.976
-        ");
-        // One column next to the first is the least, whatever its width.
-        assert_eq!(shown(3).lines().count(), 1 + 5 * 3);
-    }
-
-    proptest! {
-        #[test]
-        fn narrowed_lines_fit(texts in proptest::collection::vec("[a-z日本\u{1b}]{0,40}", 1..5), width in 24_usize..60) {
-            let table = Table::new(["n", "a", "b"]).rows(texts.iter().map(|text| (1, text, text)));
-            for line in lines(&table, pane(width)) {
-                prop_assert!(line.width() <= width, "{line:?}");
-            }
-        }
-    }
-}
+#[path = "table_tests.rs"]
+mod tests;

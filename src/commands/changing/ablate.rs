@@ -42,6 +42,38 @@ pub fn ablate(console: &mut Console, call: Call<'_>) -> Done {
     console.apply(edits)
 }
 
+/// `skip MODULE`: what it adds to the residual stream is zero.
+pub fn skip(console: &mut Console, call: Call<'_>) -> Done {
+    let (rest, offset) = (call.args.rest, call.args.offset);
+    if rest.is_empty() {
+        return Err(call.expected("a module", "skip L2, skip L2.attn, skip L2.mlp"));
+    }
+    let location = location::parse_location(rest, offset)?;
+    let program = console.session.run.program.clone();
+    let mut edits = Vec::new();
+    for place in places::places(&console.session, &location)? {
+        let adds: Vec<usize> = match &place.target {
+            location::Target::Module(path) => {
+                let sites = ["attn", "mlp"].map(|part| match path.strip_suffix(&format!(".{part}")) {
+                    Some(block) => format!("{block}.{part}_out"),
+                    None => format!("{path}.{part}_out"),
+                });
+                sites.iter().filter_map(|site| program.op_of(site)).collect()
+            }
+            _ => Vec::new(),
+        };
+        if adds.is_empty() {
+            let error =
+                LangError::new("only a block, its attention or its MLP adds to the residual stream", location.span);
+            return Err(error.help("skip L2, skip L2.attn, skip L2.mlp; ablate takes out anything").into());
+        }
+        for op in adds {
+            edits.push(console.ablation(op, None, &location, Ablation::Zero, call.line)?);
+        }
+    }
+    console.apply(edits)
+}
+
 impl Console {
     /// The ops whose outputs an ablation replaces. A block is taken out by what it adds to the residual stream.
     fn ablated_ops(&self, location: &Location) -> Result<Vec<(usize, Option<usize>)>> {

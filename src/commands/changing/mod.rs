@@ -37,6 +37,16 @@ pub const COMMANDS: &[Command] = &[
         ..CHANGING
     },
     Command {
+        name: "skip",
+        usage: "skip MODULE",
+        about: "let a block, its attention or its MLP add nothing to the residual stream",
+        help: "It is still computed, so that it can be looked at. The edit lasts through later passes; undo takes it back.",
+        examples: &["run\nskip L2", "skip L1.mlp\nrun\nundo"],
+        takes: Takes::Location,
+        run: ablate::skip,
+        ..CHANGING
+    },
+    Command {
         name: "return",
         usage: "return EXPR",
         about: "leave the current module with EXPR as its output",

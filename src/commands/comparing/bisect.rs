@@ -3,7 +3,7 @@
 use crate::answer::Table;
 use crate::answer::numbers::significant;
 use crate::commands::comparing::reasons::sentence;
-use crate::commands::comparing::shared::{few, shown};
+use crate::commands::comparing::shared::{few, listing, shown};
 use crate::commands::frame::{Done, mistake};
 use crate::commands::state::{Call, Console};
 use crate::comparing::bisect::{Introduced, Live, Other, Start, bisect, first_difference, marks};
@@ -11,6 +11,9 @@ use crate::debugger::Result;
 use crate::debugger::sides::{Elements, Has, Side, SideValue, level};
 use crate::lang::Span;
 use crate::tensor::{Kind, Tolerance, Value, Verdict, step};
+
+/// So many blocks that differ alike are one row.
+const ALIKE: usize = 3;
 
 /// What compares sites that -first cannot.
 const INSTEAD: &str = "bisect without -first compares what it can";
@@ -47,29 +50,118 @@ pub fn run(console: &mut Console, call: Call<'_>) -> Done {
     title.push(match culprits.as_slice() {
         [] => "nothing is introduced beyond rounding".to_string(),
         [one] => format!("introduced at {}{}", one.site, because(one)),
-        [one, rest @ ..] => format!("introduced at {}{} and at {} more", one.site, because(one), rest.len()),
+        [one, rest @ ..] => format!("introduced at {}{}; and at {} more", one.site, because(one), rest.len()),
     });
-    let rows = shown(&found, given.has("-all"), |one| one.culprit, |one| one.relative).into_iter().map(|one| {
-        let kind = if one.culprit { "introduced" } else { "rounding" };
-        let reason = one.reason.as_ref().map(sentence);
-        (
-            &one.site,
-            one.relative,
-            one.difference.max,
-            one.in_double,
-            kind,
-            reason.unwrap_or_default(),
-            few(&one.from, 3),
-        )
+    let causes = match given.has("-all") || culprits.is_empty() {
+        true => found.iter().map(Cause::of).collect(),
+        false => causes(&culprits),
+    };
+    let all = given.has("-all") || given.has("-sort");
+    let (causes, left) = shown(&causes, all, |cause| cause.first.culprit, |cause| cause.relative);
+    let rows = causes.into_iter().map(|cause| {
+        let kind = if cause.first.culprit { "introduced" } else { "rounding" };
+        let Cause { site, relative, max, in_double, reason, .. } = cause;
+        (site, *relative, *max, *in_double, kind, few(&cause.first.from, 3), reason)
     });
-    let table = Table::new(["Site", "Relative", "Max abs", "In f64", "", "Reason", "Computed from"]);
+    let table = Table::new(["Site", "Relative", "Max abs", "In f64", "Is", "Computed from", "Reason"]);
     match (given.has("-fail"), culprits.as_slice()) {
         (true, [first, rest @ ..]) => {
             let more = if rest.is_empty() { String::new() } else { format!(" and {} more ops", rest.len()) };
             let by = significant(first.relative, 3);
             Err(format!("{}{more} differ: {by} of its size introduced{}", first.site, because(first)).into())
         }
-        _ => Ok(table.title(title.join("\n")).rows(rows).into()),
+        _ => {
+            let table = table.title(title.join("\n")).rows(rows);
+            let table = listing(table, left);
+            Ok(given.rows(table)?.into())
+        }
+    }
+}
+
+/// A row: an op, or the same op of several blocks that one cause makes differ.
+struct Cause<'a> {
+    site: String,
+    reason: String,
+    first: &'a Introduced,
+    relative: f64,
+    max: f64,
+    in_double: Option<f64>,
+}
+
+impl Cause<'_> {
+    fn of(one: &Introduced) -> Cause<'_> {
+        Cause {
+            site: one.site.clone(),
+            reason: one.reason.as_ref().map(sentence).unwrap_or_default(),
+            first: one,
+            relative: one.relative,
+            max: one.difference.max,
+            in_double: one.in_double,
+        }
+    }
+}
+
+/// One row for what several blocks have in common: the same op, for the same reason. Ops of which no reason was looked for are counted
+/// with those that have one.
+fn causes<'a>(culprits: &[&'a Introduced]) -> Vec<Cause<'a>> {
+    struct Group<'a> {
+        site: String,
+        reason: String,
+        all: Vec<&'a Introduced>,
+    }
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for one in culprits {
+        let site = in_any_block(&one.site);
+        let reason = one.reason.as_ref().map(sentence).map(|reason| in_any_block(&reason)).unwrap_or_default();
+        let same = |group: &&mut Group<'_>| group.site == site && (one.untried || group.reason == reason);
+        match groups.iter_mut().find(same) {
+            Some(group) => group.all.push(one),
+            None => groups.push(Group { site, reason, all: vec![one] }),
+        }
+    }
+    let largest = |numbers: &mut dyn Iterator<Item = f64>| numbers.reduce(f64::max);
+    let mut causes = Vec::new();
+    for Group { site, reason, all } in groups {
+        if all.len() < ALIKE {
+            causes.extend(all.into_iter().map(Cause::of));
+            continue;
+        }
+        let untried = all.iter().filter(|one| one.untried).count();
+        let tried = match untried {
+            0 => String::new(),
+            _ => format!(" (tried in {} of {})", all.len() - untried, all.len()),
+        };
+        causes.push(Cause {
+            site: format!("{site} ({} blocks: {})", all.len(), blocks(&all)),
+            reason: reason + &tried,
+            first: all[0],
+            relative: largest(&mut all.iter().map(|one| one.relative)).unwrap_or(f64::NAN),
+            max: largest(&mut all.iter().map(|one| one.difference.max)).unwrap_or(f64::NAN),
+            in_double: largest(&mut all.iter().filter_map(|one| one.in_double)),
+        });
+    }
+    causes.sort_by_key(|cause| cause.first.op);
+    causes
+}
+
+/// `blocks.*.attn.z` for `blocks.3.attn.z`.
+fn in_any_block(text: &str) -> String {
+    let mut parts = text.split("blocks.");
+    let first = parts.next().unwrap_or_default().to_string();
+    parts.fold(first, |text, part| {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        let number = if rest.len() < part.len() { "*" } else { "" };
+        text + "blocks." + number + rest
+    })
+}
+
+/// `0 to 29`, or each: `1, 4, 7`.
+fn blocks(all: &[&Introduced]) -> String {
+    let number = |site: &str| site.strip_prefix("blocks.").and_then(|rest| rest.split('.').next()?.parse().ok());
+    let numbers: Vec<usize> = all.iter().filter_map(|one| number(&one.site)).collect();
+    match numbers.as_slice() {
+        [first, .., last] if last - first + 1 == numbers.len() => format!("{first} to {last}"),
+        _ => few(&numbers, 6),
     }
 }
 

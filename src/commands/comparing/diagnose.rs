@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::analysis::health::{self, Measured};
 use crate::analysis::{activations, model_inspection};
 use crate::answer::numbers::significant;
-use crate::answer::{Table, text};
+use crate::answer::{Layout, Table, text};
 use crate::commands::frame::{Done, mistake, no_more};
 use crate::commands::state::rules::{self, Rule, Severity};
 use crate::commands::state::{Call, Console, tokens};
@@ -48,6 +48,8 @@ pub fn diagnose(console: &mut Console, call: Call<'_>) -> Done {
     // A text that does not fit, or edits that do not, leave the others.
     found.extend(model_inspection::distance_from_bundled(&console.session).ok().flatten());
     let warnings = tokens::warnings(console);
+    let plain = tokens::without_template(console).map(|at| Measured { rule: "plain-prompt", at, value: 1.0 });
+    found.extend(plain);
     let report = &console.session.run.model.report;
     let of_files = report.replaced.iter().chain(report.ignored.iter().map(|(name, _)| name));
     found.extend(warnings.iter().map(|warning| Measured { rule: "tokens", at: warning.clone(), value: 1.0 }));
@@ -90,11 +92,17 @@ fn table(found: Vec<Measured>, checked: usize, all: bool) -> (Table, Option<Seve
     let worst = by_rule.first().map(|(_, rule, _)| rule.severity);
     let mut counts = [0usize; 3];
     let mut table = Table::new(["", "Finding", "Where", "Measured", "Normal", "Look", "Why"]);
+    let mut words = Vec::new();
     for (_, rule, mut found) in by_rule {
         counts[rule.severity as usize] += 1;
         found.sort_by(|a, b| rule.excess(b.value).total_cmp(&rule.excess(a.value)));
         let more = if all { 0 } else { found.len().saturating_sub(LISTED) };
         let listed = found.len() - more;
+        words.push(format!("{}: {}", rule.severity.word(), rule.what));
+        words.extend(found.iter().take(listed).map(|one| format!("  {}{}", one.at, rule.measured(one.value))));
+        words.extend((more > 0).then(|| format!("  and at {more} more places; diagnose -all lists them")));
+        words.push(format!("  Why it matters: {}.", rule.why));
+        words.push(format!("  To see it: {}", rule.look.replace("{at}", found.first().map_or("", |one| &one.at))));
         for (number, one) in found.into_iter().take(listed).enumerate() {
             let at = match (number + 1 == listed, more) {
                 (true, 1..) => format!("{} and {more} more", one.at),
@@ -110,6 +118,9 @@ fn table(found: Vec<Measured>, checked: usize, all: bool) -> (Table, Option<Seve
         None => "nothing found".to_string(),
         Some(_) => format!("errors {errors}, warnings {warnings}, notes {notes}"),
     };
+    if !words.is_empty() {
+        table.layout = Layout::Prose(words.join("\n"));
+    }
     (table.title(format!("{checked} measurements, {} rules: {result}\n{BESIDE}", rules::ALL.len())), worst)
 }
 

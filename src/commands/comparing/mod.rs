@@ -1,5 +1,6 @@
 //! Commands that say where two runs part, and whether a model is healthy.
 
+use crate::commands::frame::{ALL, SORT, TOP};
 use crate::commands::state::{ANALYSING, Command, LOOKING, PLAIN, Takes};
 
 mod bisect;
@@ -15,7 +16,7 @@ mod shared;
 pub const COMMANDS: &[Command] = &[
     Command {
         name: "diff",
-        usage: "diff SIDE [SIDE] [SITES] [-atol X] [-rtol X] [-by WHAT] [-all] [-first] [-fail] [-prefix TEXT]\ndiff weights SIDE [SIDE] [-all] [-fail]",
+        usage: "diff SIDE [SIDE] [SITES] [-atol X] [-rtol X] [-by WHAT] [-top N] [-sort COLUMN] [-all] [-first] [-fail] [-prefix TEXT]\ndiff weights SIDE [SIDE] [-top N] [-sort COLUMN] [-all] [-fail]",
         about: "say at which site two branches, models, dumps or files of values part first, or which weights of two differ and how",
         help: "A SIDE is a branch, another model (load MODEL as NAME), a dump (load-dump) or a file: what save activations or \
                llmdbg-dump-hf writes. Alone, it is what the current branch is compared with. Elements agree within \
@@ -29,7 +30,9 @@ pub const COMMANDS: &[Command] = &[
             ("-atol X", "what elements may be apart whatever their size; 0 by default"),
             ("-rtol X", "what they may be apart as a part of their size; 2e-4 by default"),
             ("-by WHAT", "one row for each block, head or pos, or for each of the largest elements (element)"),
-            ("-all", "everything; else what differs, the first rows"),
+            TOP,
+            SORT,
+            ALL,
             ("-first", "end at the first site that differs"),
             ("-fail", "fail if anything differs, for scripts and CI"),
             ("-prefix TEXT", "what the names in the file begin with"),
@@ -47,7 +50,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bisect",
-        usage: "bisect SIDE [-prefix TEXT] [-first] [-all] [-fail]",
+        usage: "bisect SIDE [-prefix TEXT] [-first] [-top N] [-sort COLUMN] [-all] [-fail]",
         about: "which op introduces a difference from a branch, another model, a dump or a file, and why, if a guess \
                explains it",
         help: "Every op is run with the inputs of the other side, so that a difference is introduced there and not \
@@ -63,7 +66,9 @@ pub const COMMANDS: &[Command] = &[
         options: &[
             ("-prefix TEXT", "what the names in the file begin with"),
             ("-first", "the first block that differs, found by halving"),
-            ("-all", "every op, not only those that introduce a difference"),
+            TOP,
+            SORT,
+            ALL,
             ("-fail", "fail if anything is introduced, for scripts and CI"),
         ],
         examples: &[

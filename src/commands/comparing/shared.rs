@@ -2,25 +2,34 @@
 
 use std::fmt::Display;
 
+use crate::answer::{More, Table};
+
 /// Rows listed unless all are asked for: with the lines above them they fit a screen of 24.
 const LISTED: usize = 12;
 
 /// Rows listed if nothing differs.
 const LARGEST: usize = 5;
 
-/// The rows to list: all, or the first that differ, or, if none does, those with the largest differences.
-pub fn shown<T>(rows: &[T], all: bool, differs: impl Fn(&T) -> bool, relative: impl Fn(&T) -> f64) -> Vec<&T> {
+/// The rows of an answer: all, or those that differ, or, if none does, those with the largest differences; and how many it leaves out.
+pub fn shown<T>(rows: &[T], all: bool, differs: impl Fn(&T) -> bool, relative: impl Fn(&T) -> f64) -> (Vec<&T>, usize) {
     if all {
-        return rows.iter().collect();
+        return (rows.iter().collect(), 0);
     }
-    let differing: Vec<&T> = rows.iter().filter(|row| differs(row)).take(LISTED).collect();
+    let differing: Vec<&T> = rows.iter().filter(|row| differs(row)).collect();
     if !differing.is_empty() {
-        return differing;
+        return (differing, 0);
     }
     let mut largest: Vec<&T> = rows.iter().collect();
     largest.sort_by(|a, b| relative(b).total_cmp(&relative(a)));
     largest.truncate(LARGEST);
-    largest
+    (largest, rows.len().saturating_sub(LARGEST))
+}
+
+/// A table of rows of which so many more were left out; it lists the first of them.
+pub fn listing(table: Table, left: usize) -> Table {
+    let count = table.rows.len();
+    let more = (left > 0).then_some(More { rows: left, sum: None, listable: true });
+    Table { more, ..table.listing((0..count).collect(), LISTED) }
 }
 
 /// The first `count` of some things: `a, b, c, ...`.

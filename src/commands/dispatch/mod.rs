@@ -16,7 +16,7 @@ pub static ALL: Directory = Directory {
         group("explaining", "Explaining", explaining::COMMANDS, explaining::SUBJECTS),
         group("comparing", "Comparing and checking", comparing::COMMANDS, comparing::SUBJECTS),
         group("changing", "Changing", changing::COMMANDS, changing::SUBJECTS),
-        group("scripting", "Scripting", scripting::COMMANDS, &[]),
+        group("scripting", "Scripting", scripting::COMMANDS, scripting::SUBJECTS),
         group("session", "The session", session::COMMANDS, session::SUBJECTS),
     ],
 };

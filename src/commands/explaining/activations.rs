@@ -1,10 +1,10 @@
 //! `activations`: what the values of each block are like, and what of that is not as on other texts.
 
 use crate::analysis::activations::{Block, Deviation, F16, OUTLIER, blocks, deviations, features};
+use crate::answer::Table;
 use crate::answer::numbers::significant;
 use crate::answer::text::quoted;
-use crate::answer::{Answer, Table};
-use crate::commands::frame::{Done, mistake, no_more};
+use crate::commands::frame::{Done, no_more};
 use crate::commands::state::{Call, Console, rules};
 use crate::debugger::Result;
 use crate::lang::LangError;
@@ -14,28 +14,33 @@ use crate::tensor::Axis;
 /// Outlier features that are named.
 const NAMED: usize = 12;
 
+/// Blocks that are listed.
+const LISTED: usize = 15;
+
 /// Texts that say what is usual, at least.
 const TEXTS: usize = 3;
 
-/// `activations [-against FILE [-all]]`.
+/// `activations [-against FILE] [-top N] [-sort COLUMN] [-all]`.
 pub fn run(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = call.options()?;
     no_more(&left, "activations, or activations -against FILE with a text in each line")?;
     let against = given.value("-against");
-    if let Some(option) = given.get("-all").filter(|_| against.is_none()) {
-        return Err(mistake("-all needs -against FILE", option.span, "activations -against FILE -all"));
-    }
     if !console.session.run.at_end() {
         return Err("activations are of a complete pass: \"run\" or \"continue\" to its end first".into());
     }
     let here = blocks(&mut console.session)?;
-    let Some(file) = against else { return Ok(plain(console, &here)) };
-    let (count, found) = console.unlike(&here, file)?;
-    Ok(compared(&found, count, file, given.has("-all")))
+    let table = match against {
+        None => plain(console, &here),
+        Some(file) => {
+            let (count, found) = console.unlike(&here, file)?;
+            compared(&found, count, file, given.has("-all"))
+        }
+    };
+    Ok(given.rows(table)?.into())
 }
 
 /// A row for each block.
-fn plain(console: &Console, here: &[Block]) -> Answer {
+fn plain(console: &Console, here: &[Block]) -> Table {
     let (size, positions, share) = OUTLIER;
     let found = features(here);
     let mut named = found.iter().take(NAMED).map(usize::to_string).collect::<Vec<_>>().join(", ");
@@ -62,7 +67,8 @@ fn plain(console: &Console, here: &[Block]) -> Answer {
         (format!("L{layer}"), *norm, *growth, *largest, *massive, at, outliers.len(), silent, saturated)
     });
     let columns = ["Block", "Norm", "Growth", "Largest", "Massive", "At", "Outliers", "Silent", "Saturated"];
-    Table::new(columns).title(title).rows(rows).into()
+    let change = here.iter().map(|block| block.growth.ln().abs()).collect::<Vec<_>>();
+    Table::new(columns).title(title).rows(rows).by_change(&change, LISTED)
 }
 
 fn percent(share: f64) -> String {
@@ -70,7 +76,7 @@ fn percent(share: f64) -> String {
 }
 
 /// What is not as on other texts.
-fn compared(found: &[Deviation], count: usize, file: &Word, all: bool) -> Answer {
+fn compared(found: &[Deviation], count: usize, file: &Word, all: bool) -> Table {
     let limit = rules::limit("unusual");
     let unusual = found.iter().filter(|one| one.off > limit).count();
     let shown = found.iter().filter(|one| all || one.off > limit);
@@ -81,7 +87,7 @@ fn compared(found: &[Deviation], count: usize, file: &Word, all: bool) -> Answer
         file.text
     );
     let rows = shown.map(|one| (format!("L{}", one.layer), one.name, one.here, one.usual, one.off));
-    Table::new(["Block", "What", "Here", "Usually", "Deviations"]).title(title).rows(rows).into()
+    Table::new(["Block", "What", "Here", "Usually", "Deviations"]).title(title).rows(rows)
 }
 
 impl Console {

@@ -14,6 +14,9 @@ use crate::tensor::{Axis, step};
 /// Eigenvalues and singular values that are listed.
 const LISTED: usize = 8;
 
+/// Heads that are listed: those that copy most, or most of all do not.
+const SHOWN: usize = 15;
+
 /// `circuits [HEAD]`, `circuits -composition q|k|v`.
 pub fn run(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = call.options()?;
@@ -50,7 +53,7 @@ pub fn run(console: &mut Console, call: Call<'_>) -> Done {
     match left.as_slice() {
         [] => {
             let found = all.iter().map(|head| circuits(head, tables.as_ref())).collect::<Result<Vec<_>, _>>()?;
-            Ok(of_all(&found, tables.is_some()).into())
+            Ok(given.rows(of_all(&found, tables.is_some()))?.into())
         }
         [word] => {
             let none = || mistake(format!("{} is not a head", word.text), word.span, "L2H3");
@@ -79,7 +82,9 @@ fn of_all(found: &[Circuits], over_tokens: bool) -> Table {
     let title =
         format!("eigenvalues of W_V W_O and W_Q W_K^T {over}; copying and matching: sum Re / sum | |\n{FOLDED}");
     let columns = ["Head", "Copying", "Matching", "OV largest", "QK largest", "|OV|", "|QK|"];
-    Table::new(columns).title(title).rows(rows)
+    let mut table = Table::new(columns).title(title).rows(rows).by_size(1, SHOWN);
+    table.listed.iter_mut().for_each(|listed| listed.sums = None);
+    table
 }
 
 fn of_one(one: &Circuits, over_tokens: bool) -> Table {

@@ -4,7 +4,7 @@ use crate::analysis::direct::{Component, Direct, Part, direct};
 use crate::analysis::lens::{Reading, points, trajectory};
 use crate::answer::numbers::significant;
 use crate::answer::text::quoted;
-use crate::answer::{Answer, Cell, Table};
+use crate::answer::{Cell, More, Table};
 use crate::commands::explaining::shown::{Bars, short_site};
 use crate::commands::frame::{Done, Options, mistake, no_more};
 use crate::commands::state::{Call, Console};
@@ -12,8 +12,11 @@ use crate::debugger::Result;
 use crate::lang::words::Word;
 use crate::tensor::Axis;
 
-/// Heads and neurons listed unless more are asked for.
-const LISTED: usize = 12;
+/// Parts that are listed.
+const LISTED: usize = 15;
+
+/// Neurons of a table: a model has up to millions.
+const NEURONS: usize = 1000;
 
 /// Source tokens named next to a head.
 const SOURCES: usize = 3;
@@ -46,16 +49,16 @@ pub fn dla(console: &mut Console, call: Call<'_>) -> Done {
     no_more(&left, "dla -target TOKEN -by head")?;
     let (by, span) = given.value("-by").map_or(("component", call.end()), |word| (&word.text, word.span));
     let question = console.question(given.value("-pos"), &given)?;
-    let top = given.count("-top")?.unwrap_or(LISTED);
     let found = direct(&mut console.session, question.pos, &question.wanted(), by == "neuron")?;
     let title = heading(console, &question, &found);
-    match by {
-        "component" => Ok(components(&found, title)),
-        "head" => Ok(heads(console, &found, title, top)),
-        "position" | "pos" => Ok(positions(console, &found, title)),
-        "neuron" => neurons(&found, title, top),
-        other => Err(mistake(format!("no such part {other}"), span, "component, head, position, or neuron")),
-    }
+    let table = match by {
+        "component" => components(&found, title),
+        "head" => heads(console, &found, title),
+        "position" | "pos" => positions(console, &found, title),
+        "neuron" => neurons(&found, title)?,
+        other => return Err(mistake(format!("no such part {other}"), span, "component, head, position, or neuron")),
+    };
+    Ok(given.rows(table.by_size(1, LISTED))?.into())
 }
 
 /// `explain [POS] [-target TOKEN [-foil TOKEN]]`.
@@ -110,7 +113,7 @@ pub(super) fn heading(console: &Console, question: &Question, found: &Direct) ->
 }
 
 /// Embeddings, attention and MLP of every block, and biases, in program order.
-fn components(found: &Direct, title: String) -> Answer {
+fn components(found: &Direct, title: String) -> Table {
     let mut rows: Vec<(String, f64)> = Vec::new();
     for part in &found.parts {
         let name = match &part.component {
@@ -129,28 +132,28 @@ fn components(found: &Direct, title: String) -> Answer {
     }
     let bars = Bars::of(rows.iter().map(|(_, share)| *share));
     let rows = rows.into_iter().map(|(name, share)| (name, share, bars.bar(share)));
-    Table::new(["Component", "Share", ""]).title(title).rows(rows).into()
+    Table::new(["Component", "Share", ""]).title(title).rows(rows)
 }
 
 /// Heads, those that count most first, and what they read.
-fn heads(console: &Console, found: &Direct, title: String, top: usize) -> Answer {
+fn heads(console: &Console, found: &Direct, title: String) -> Table {
     let mut parts: Vec<&Part> =
         found.parts.iter().filter(|part| matches!(part.component, Component::Head(..))).collect();
     parts.sort_by(|a, b| b.share.abs().total_cmp(&a.share.abs()));
     let bars = Bars::of(parts.first().map(|part| part.share));
-    let shown = parts.into_iter().take(top);
-    let rows = shown.map(|part| (name(&part.component), part.share, reads(console, part), bars.bar(part.share)));
-    Table::new(["Head", "Share", "By way of", ""]).title(title).rows(rows).into()
+    let rows =
+        parts.into_iter().map(|part| (name(&part.component), part.share, bars.bar(part.share), reads(console, part)));
+    Table::new(["Head", "Share", "", "By way of"]).title(title).rows(rows)
 }
 
 /// What all heads add by way of each token, and what is not added by heads.
-fn positions(console: &Console, found: &Direct, title: String) -> Answer {
+fn positions(console: &Console, found: &Direct, title: String) -> Table {
     let keys = found.parts.iter().map(|part| part.sources.len()).max().unwrap_or(0);
     let by_way = |key: usize| found.parts.iter().filter_map(|part| part.sources.get(key)).sum::<f64>();
     let shares: Vec<f64> = (0..keys).map(by_way).collect();
     let rest: f64 = found.parts.iter().map(|part| part.share).sum::<f64>() - shares.iter().sum::<f64>();
     let bars = Bars::of(shares.iter().chain([&rest]).copied());
-    let mut table = Table::new(["By way of", "Share", "Mostly", ""]).title(title);
+    let mut table = Table::new(["By way of", "Share", "", "Mostly"]).title(title);
     for (key, share) in shares.iter().enumerate() {
         let of = |part: &&Part| part.sources.get(key).map_or(0.0, |share| share.abs());
         let mut parts: Vec<&Part> = found.parts.iter().filter(|part| of(part) > 0.0).collect();
@@ -160,18 +163,23 @@ fn positions(console: &Console, found: &Direct, title: String) -> Answer {
         let least = parts.first().map_or(0.0, |part| of(part) / 100.0);
         let mostly: Vec<String> = parts.iter().filter(|part| of(part) > least).take(SOURCES).map(listed).collect();
         let token = format!("{key} {}", quoted(&console.name_of(Axis::K, key)));
-        table.push((token, *share, mostly.join("  "), bars.bar(*share)));
+        table.push((token, *share, bars.bar(*share), mostly.join("  ")));
     }
-    table.row(("without heads", rest, "embeddings, MLPs and biases at the position itself", bars.bar(rest))).into()
+    table.row(("without heads", rest, bars.bar(rest), "embeddings, MLPs and biases at the position itself"))
 }
 
-fn neurons(found: &Direct, title: String, top: usize) -> Done {
+fn neurons(found: &Direct, title: String) -> Result<Table> {
     if found.neurons.is_empty() {
         return Err("this model has no dense MLP whose neurons could be listed".into());
     }
     let bars = Bars::of(largest_neurons(found, 1).map(|(_, share)| share));
-    let rows = largest_neurons(found, top).map(|(name, share)| (name, share, bars.bar(share)));
-    Ok(Table::new(["Neuron", "Share", ""]).title(title).rows(rows).into())
+    let rows = largest_neurons(found, NEURONS).map(|(name, share)| (name, share, bars.bar(share)));
+    let mut table = Table::new(["Neuron", "Share", ""]).title(title).rows(rows);
+    let others = largest_neurons(found, usize::MAX).skip(NEURONS).map(|(_, share)| share);
+    let sum = others.sum::<f64>();
+    let rows = found.neurons.len().saturating_sub(NEURONS);
+    table.more = (rows > 0).then_some(More { rows, sum: Some(sum), listable: false });
+    Ok(table)
 }
 
 /// The neurons that add most, by name.

@@ -1,10 +1,11 @@
 //! `layers`: one expression in every block.
 
 use crate::answer::Table;
+use crate::answer::numbers::significant;
 use crate::commands::explaining::shown::Bars;
 use crate::commands::frame::{Done, mistake};
 use crate::commands::state::{Call, Console};
-use crate::debugger::RunScope;
+use crate::debugger::{Result, RunScope};
 use crate::lang::eval::{Datum, evaluate};
 use crate::lang::{LangError, parse_expr};
 use crate::tensor::{Axis, Value, step};
@@ -12,10 +13,14 @@ use crate::tensor::{Axis, Value, step};
 /// What is shown without an expression: how long the residual stream is at the focused position.
 const USUAL: &str = "norm(resid_pre[-1])";
 
+/// Blocks that are listed: those at which the number changes most, the first and the last.
+const LISTED: usize = 15;
+
 /// `layers [EXPR]`: names without a layer are those of each block in turn.
 pub fn layers(console: &mut Console, call: Call<'_>) -> Done {
-    let usual = call.args.rest.is_empty();
-    let (text, offset) = if usual { (USUAL, 0) } else { (call.args.rest, call.args.offset) };
+    let (given, text, offset) = call.options_before()?;
+    let usual = text.is_empty();
+    let (text, offset) = if usual { (USUAL, 0) } else { (text, offset) };
     let expr = parse_expr(text, offset)?;
     let count = console.session.run.program.n_layers();
     let mut found: Vec<Value> = Vec::new();
@@ -44,7 +49,7 @@ pub fn layers(console: &mut Console, call: Call<'_>) -> Done {
         return Err("the blocks give values of different shapes: reduce them, for example with norm(...)".into());
     }
     match shape.as_slice() {
-        [] => numbers(text, &found),
+        [] => Ok(given.rows(numbers(text, &found)?)?.into()),
         [_] => {
             let axis = found[0].axes()[0];
             let origin = found[0].origin().map(|origin| vec![0, origin[0]]);
@@ -63,12 +68,24 @@ pub fn layers(console: &mut Console, call: Call<'_>) -> Done {
     }
 }
 
-fn numbers(text: &str, found: &[Value]) -> Done {
+fn numbers(text: &str, found: &[Value]) -> Result<Table> {
     let numbers = found.iter().map(Value::read_scalar).collect::<Result<Vec<f64>, _>>()?;
     let bars = Bars::of(numbers.iter().copied().filter(|x| x.is_finite()));
     let rows = numbers
         .iter()
         .enumerate()
         .map(|(layer, x)| (format!("L{layer}"), *x, if x.is_finite() { bars.bar(*x) } else { String::new() }));
-    Ok(Table::new(["Layer", "Value", ""]).title(format!("{text} by layer")).rows(rows).into())
+    let change = numbers.windows(2).map(|pair| (pair[1] - pair[0]).abs());
+    let change: Vec<f64> = [f64::INFINITY].into_iter().chain(change).collect();
+    let at = |x: f64| numbers.iter().position(|y| *y == x).unwrap_or(0);
+    let finite = || numbers.iter().copied().filter(|x| x.is_finite());
+    let extremes = finite().reduce(f64::min).zip(finite().reduce(f64::max));
+    let title = match extremes {
+        Some((least, most)) => {
+            let [least, most] = [least, most].map(|x| format!("{} at L{}", significant(x, 4), at(x)));
+            format!("{text} by layer: from {least} to {most}")
+        }
+        None => format!("{text} by layer"),
+    };
+    Ok(Table::new(["Layer", "Value", ""]).title(title).rows(rows).by_change(&change, LISTED))
 }

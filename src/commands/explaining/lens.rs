@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::analysis::lens::{Point, Tuned, everywhere, points, trajectory};
+use crate::analysis::lens::{Point, Reading, Tuned, everywhere, points, trajectory};
 use crate::answer::numbers::significant;
 use crate::answer::text::quoted;
 use crate::answer::{Cell, MapView, Table};
@@ -19,7 +19,13 @@ use crate::tensor::Axis;
 /// Tokens named in a row.
 const NAMED: usize = 3;
 
-/// `lens [SITES] [-pos P] [-target TOKEN [-foil TOKEN]] [-top N] [-mid]`, `lens -grid`, `lens -map [-target TOKEN]`; each with `-tuned FILE`.
+/// Points that are listed: those at which the target's probability changes most.
+const LISTED: usize = 12;
+
+/// What the target is among before it is the likeliest.
+const FIRST: usize = 10;
+
+/// `lens [SITES] [-pos P] [-target TOKEN [-foil TOKEN]] [-tokens N] [-mid]`, `lens -grid`, `lens -map [-target TOKEN]`; each with `-tuned FILE`.
 pub fn lens(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = call.options()?;
     let mid = given.has("-mid");
@@ -53,7 +59,7 @@ pub fn lens(console: &mut Console, call: Call<'_>) -> Done {
         return grid(console, &seen);
     }
     let pos = console.position_or_focus(given.value("-pos"))?;
-    let named = given.count("-top")?.unwrap_or(NAMED);
+    let named = given.count("-tokens")?.unwrap_or(NAMED);
     let readings = trajectory(&mut console.session, pos, &points, tuned.as_ref())?;
     let nothing = "nothing has been computed that a lens could be put on: step past the embedding";
     let last = readings.last().ok_or(nothing)?;
@@ -63,20 +69,36 @@ pub fn lens(console: &mut Console, call: Call<'_>) -> Done {
     let rows = readings.iter().map(|reading| {
         let top = reading.top(named).into_iter();
         let tokens = top.map(|id| format!("{} {}", token(id), significant(reading.logprobs[id].exp(), 2)));
-        let mut row: Vec<Cell> = vec![reading.name.clone().into(), tokens.collect::<Vec<_>>().join("  ").into()];
+        let mut row: Vec<Cell> = vec![reading.name.clone().into()];
         row.extend([reading.logprobs[target].exp().into(), reading.rank(target).into()]);
         row.extend(foil.map(|foil| Cell::Num(reading.logprobs[target] - reading.logprobs[foil])));
         row.extend([reading.entropy().into(), reading.divergence(last).into()]);
+        row.push(tokens.collect::<Vec<_>>().join("  ").into());
         row
     });
-    let mut columns = vec!["At", "Likeliest", "P(target)", "Rank"];
+    let mut columns = vec!["At", "P(target)", "Rank"];
     columns.extend(foil.map(|_| "Over foil"));
-    columns.extend(["Entropy", if complete { "KL to final" } else { "KL to last" }]);
+    columns.extend(["Entropy", if complete { "KL to final" } else { "KL to last" }, "Likeliest"]);
     let here = quoted(&console.name_of(Axis::Pos, pos));
     let over = foil.map(|foil| format!(", foil {}", token(foil))).unwrap_or_default();
     let until = if complete { "" } else { "; the pass has come no further" };
-    let title = format!("{kind} at pos {pos} {here}: target {}{over}{until}", token(target));
-    Ok(Table::new(columns).title(title).rows(rows).into())
+    let title = format!("{kind} at pos {pos} {here}: target {}{over}{until}{}", token(target), rise(&readings, target));
+    let chance = |reading: &Reading| reading.logprobs[target].exp();
+    let change = readings.windows(2).map(|pair| (chance(&pair[1]) - chance(&pair[0])).abs());
+    let change: Vec<f64> = [0.0].into_iter().chain(change).collect();
+    let table = Table::new(columns).title(title).rows(rows).by_change(&change, LISTED);
+    Ok(given.rows(table)?.into())
+}
+
+/// Where the target comes up: `; among the first 10 from L20 on, the likeliest from L24 on`.
+fn rise(readings: &[Reading], target: usize) -> String {
+    let from = |rank: usize, what: &str| {
+        let last = readings.iter().rposition(|reading| reading.rank(target) >= rank).map_or(0, |at| at + 1);
+        readings.get(last).map(|reading| format!("{what} from {} on", reading.name))
+    };
+    let found = [from(FIRST, &format!("among the first {FIRST}")), from(1, "the likeliest")];
+    let found: Vec<String> = found.into_iter().flatten().collect();
+    if found.is_empty() { String::new() } else { format!("\n{}", found.join(", ")) }
 }
 
 /// What is looked at, and through what.
@@ -101,7 +123,7 @@ fn grid(console: &mut Console, seen: &Seen<'_>) -> Done {
     });
     let positions = span.map(|pos| format!("{pos} {}", console.name_of(Axis::Pos, pos).trim()));
     let title = format!("{}: the likeliest next token at every position", seen.kind);
-    Ok(Table::new(["At".to_string()].into_iter().chain(positions)).title(title).rows(rows).into())
+    Ok(Table::new(["At".to_string()].into_iter().chain(positions)).title(title).rows(rows).alike().into())
 }
 
 /// The probability of the target, or of what the model predicts in the end, at every point and position.

@@ -1,5 +1,6 @@
 //! Commands that say what a number depends on, and what is inside a model.
 
+use crate::commands::frame::{ALL, SORT, TOP};
 use crate::commands::state::{ANALYSING, CHANGING, Command, LOOKING, PLAIN, Takes};
 
 pub use heads::HEAD_SCORES;
@@ -77,13 +78,18 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "circuits",
-        usage: "circuits [HEAD]\ncircuits -composition q|k|v",
+        usage: "circuits [HEAD] [-top N] [-sort COLUMN] [-all]\ncircuits -composition q|k|v",
         about: "what heads do according to their weights: whether they copy tokens and attend to the same token, and \
                which heads read from which",
         help: "Copying is sum Re / sum | | over the eigenvalues of W_E W_V W_O W_U, matching the same of W_E W_Q W_K^T W_E^T (Elhage et al. \
                2021); of one head its largest eigenvalues. -composition is |OV M| / (|OV| |M|), where M is what the queries, keys or values of a \
                later head read with. Edits of weights are in them; gains of norms are not.",
-        options: &[("-composition INPUT", "a map of heads by heads, for queries (q), keys (k) or values (v)")],
+        options: &[
+            ("-composition INPUT", "a map of heads by heads, for queries (q), keys (k) or values (v)"),
+            TOP,
+            SORT,
+            ALL,
+        ],
         examples: &["circuits", "circuits L2H3", "circuits -composition k"],
         run: circuits::run,
         ..LOOKING
@@ -101,18 +107,20 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "activations",
-        usage: "activations [-against FILE [-all]]",
+        usage: "activations [-against FILE] [-top N] [-sort COLUMN] [-all]",
         about: "statistics of the values of each block: norms, largest magnitudes, outlier features, silent and \
                saturated neurons",
         help: "Norm is the median norm of the residual stream over tokens after the block; Growth is that norm \
                divided by the norm before the block. Massive is the largest magnitude of the stream divided by its \
                median; At is its position. Outliers counts features of at least 6 at 6 % of positions. Silent and \
                Saturated are shares of neurons that are close to 0, or above 6 before the activation, at every \
-               token. With -against, only what differs from the texts of FILE (one in each line, three or more) is \
+               token. Of many blocks, those are listed at which the norm changes most. With -against, only what differs from the texts of FILE (one in each line, three or more) is \
                listed, in median deviations.",
         options: &[
             ("-against FILE", "what differs from these texts, which are run with the edited weights"),
-            ("-all", "every number, next to those of the texts"),
+            TOP,
+            SORT,
+            ALL,
         ],
         examples: &[
             "run\nactivations",
@@ -146,7 +154,9 @@ pub const COMMANDS: &[Command] = &[
         help: "FILE is text with a prompt in each line, where {nurse|pilot} or {who:nurse|pilot} is a slot and each \
                choice makes a separate prompt; or CSV, JSON or JSON lines with prompt (or text) and fields. Each \
                prompt is run as a separate pass, with the edits of this branch. EXPR is evaluated after it, with \
-               {field} replaced by the field of the prompt; without EXPR, the loss. Likely mistakes in prompts are \
+               {field} replaced by the field of the prompt; without EXPR, the loss. Of two groups the difference is \
+               reported too: over pairs, if prompts come from one line with a slot or have the same value in a \
+               column called pair, else that of the means, with Welch's interval. Likely mistakes in prompts are \
                reported: unknown tokens, a doubled beginning, too many tokens, copies, groups of different sizes.",
         options: &[
             ("-metric EXPR", "the number"),
@@ -170,10 +180,10 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "lens",
-        usage: "lens [SITES] [-target TOKEN [-foil TOKEN]] [-pos P] [-top N] [-mid] [-tuned FILE]\nlens [SITES] -grid [-tuned FILE]\nlens [SITES] -map [-target TOKEN] [-tuned FILE]",
+        usage: "lens [SITES] [-target TOKEN [-foil TOKEN]] [-pos P] [-tokens N] [-mid] [-tuned FILE] [-top N] [-sort COLUMN] [-all]\nlens [SITES] -grid [-tuned FILE]\nlens [SITES] -map [-target TOKEN] [-tuned FILE]",
         about: "what the model would predict if it stopped at each block: the logit lens, or a tuned lens",
         help: "The final norm and the unembedding on what each block reads; the last row is the model's own prediction. Rank 0 is the \
-               likeliest. SITES, such as L*.attn_out, are looked at instead of what blocks read. -grid names the likeliest token at every position, -map shows the target's probability there. A tuned lens \
+               likeliest. Of many blocks, those are listed at which the target's probability changes most. SITES, such as L*.attn_out, are looked at instead of what blocks read. -grid names the likeliest token at every position, -map shows the target's probability there. A tuned lens \
                is a file of the package tuned-lens, trained for this model: its folder, params.pt or params.safetensors.",
         options: &[
             (
@@ -182,11 +192,14 @@ pub const COMMANDS: &[Command] = &[
             ),
             ("-foil TOKEN", "a second token: by how much the target's logit is above its"),
             ("-pos P", "the position; the focused one by default"),
-            ("-top N", "tokens named in a row, 3 by default"),
+            ("-tokens N", "tokens named in a row, 3 by default"),
             ("-mid", "the streams between attention and MLP too"),
             ("-tuned FILE", "through the affine maps of a tuned lens"),
             ("-grid", "the likeliest token at every position"),
             ("-map", "a heat map over positions"),
+            TOP,
+            SORT,
+            ALL,
         ],
         examples: &[
             "run\nlens -target \" Mary\" -foil \" John\"",
@@ -200,17 +213,19 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "dla",
-        usage: "dla [-target TOKEN [-foil TOKEN]] [-pos P] [-by component|head|position|neuron] [-top N]",
+        usage: "dla [-target TOKEN [-foil TOKEN]] [-pos P] [-by component|head|position|neuron] [-top N] [-sort COLUMN] [-all]",
         about: "split a logit into the contributions of the components: direct logit attribution",
         help: "Along the direct path from the residual stream to the logit, with the scale of every norm held at its \
                value in this pass, so that the parts sum to the logit. With -by head, the source tokens are listed \
-               too. The effect of a component through later ones is not included: attr and ablate measure that.",
+               too. Listed are the 15 largest parts. The effect of a component through later ones is not included: attr and ablate measure that.",
         options: &[
             ("-target TOKEN", "the token: its text in quotes, or its number; the likeliest one by default"),
             ("-foil TOKEN", "the difference to this token's logit"),
             ("-pos P", "the position; the focused one by default"),
             ("-by PART", "component (the default), head, position (what heads add by way of each token), or neuron"),
-            ("-top N", "heads or neurons listed, 12 by default"),
+            TOP,
+            SORT,
+            ALL,
         ],
         examples: &[
             "run\ndla -target \" Mary\" -foil \" John\"",
@@ -299,17 +314,20 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "heads",
-        usage: "heads [LAYER...] [-sort SCORE] [-grid SCORE] [-to TOKEN [-pos P]] [-over FILE]\nheads [LAYER...] -repeated N [-seed S]\nheads [LAYER...] -redundant [-over FILE]",
+        usage: "heads [LAYER...] [-top N] [-sort COLUMN] [-all] [-grid SCORE] [-to TOKEN [-pos P]] [-over FILE]\nheads [LAYER...] -repeated N [-seed S]\nheads [LAYER...] -redundant [-over FILE]",
         about: "what every attention head attends to: the previous token, the first one, copies, and how sharply; \
                which heads do the same",
         help: "SCORE: previous, next, first, duplicate, induction, self, separators, entropy, largest, distance, \
                output, or the beginning of one. Shares are of all attention of the head on this text; output is its share of what the heads \
-               of its block write. A sink is a head that attends mostly to the first token: that is common, and not \
-               a fault. FILE has one text in each line, and scores are means over them. -redundant lists the pairs \
+               of its block write. Listed are the heads that differ most from the median head in one score (Unusual), or those that \
+               attend most to the token of -to. A sink is a head that attends mostly to the first token: that is \
+               common, and not a fault. FILE has one text in each line, and scores are means over them. -redundant lists the pairs \
                of heads with the nearest patterns (Jensen-Shannon), and whether they write in the same direction \
                (cosine of W_V W_O).",
         options: &[
-            ("-sort SCORE", "the largest first"),
+            TOP,
+            SORT,
+            ALL,
             ("-grid SCORE", "a heat map of layers by heads"),
             ("-over FILE", "means over the texts of a file"),
             ("-to TOKEN", "one more score: how much of the attention of one position goes to this token"),
@@ -322,7 +340,7 @@ pub const COMMANDS: &[Command] = &[
             "run\nheads L1",
             "run\nheads -grid first",
             "heads -repeated 20 -sort induction",
-            "run\nheads -to \" John\" -sort to",
+            "run\nheads -to \" John\" -top 5",
             "run\nheads -redundant",
         ],
         takes: Takes::Location,
@@ -331,10 +349,11 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "layers",
-        usage: "layers [EXPR]",
+        usage: "layers [-top N] [-sort COLUMN] [-all] [EXPR]",
         about: "evaluate an expression in every block: a number as bars, a vector as a heat map",
-        help: "Names without a layer are those of each block in turn. Without EXPR, the norm of the residual stream \
+        help: "Of many blocks, those are listed at which the number changes most. Names without a layer are those of each block in turn. Without EXPR, the norm of the residual stream \
                at the last position.",
+        options: &[TOP, SORT, ALL],
         examples: &["run\nlayers norm(resid_post[-1])", "run\nlayers max(attn.pattern[q=-1], axis=k)"],
         takes: Takes::Expression,
         run: layers::layers,

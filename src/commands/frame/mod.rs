@@ -5,5 +5,5 @@ mod options;
 mod outcome;
 
 pub use mistake::{mistake, no_more, number};
-pub use options::{Options, declared, expression, takes_expression};
+pub use options::{ALL, Options, SORT, TOP, declared, expression, takes_expression};
 pub use outcome::{Done, Follow, Outcome};

@@ -4,6 +4,7 @@
 //! the manual.
 
 use super::mistake;
+use crate::answer::Table;
 use crate::debugger::{Error, Result};
 use crate::lang::words::{Given, OptionSpec, Takes, Word, parse_count, take_options};
 use crate::lang::{Expr, LangError};
@@ -14,6 +15,11 @@ pub type Declared = (&'static str, &'static str);
 
 /// What the value of an option that takes an expression is called.
 const EXPRESSION: &str = "EXPR";
+
+/// What every command that lists rows takes, with the same meaning: see [`Options::rows`].
+pub const TOP: Declared = ("-top N", "list N rows");
+pub const SORT: Declared = ("-sort COLUMN", "sort by a column, the largest first");
+pub const ALL: Declared = ("-all", "list every row");
 
 /// The options that a line has, all of which are declared. To ask for one that the command does not declare panics.
 #[derive(Clone, Debug)]
@@ -112,6 +118,26 @@ impl Options {
         Ok(self.value(name).map(parse_count).transpose()?.map(|count| count as usize))
     }
 
+    /// The table with the rows that [`TOP`], [`SORT`] and [`ALL`] ask for, as far as the command declares them. Without any,
+    /// it lists what it says itself.
+    ///
+    /// # Errors
+    /// At the value of `-sort`, if no column or several begin with it, or at that of `-top`, if it is not a count.
+    pub fn rows(&self, mut table: Table) -> Result<Table> {
+        let given = |option: Declared| self.declared.contains(&option).then(|| self.get(declared(&option).0)).flatten();
+        if let Some(word) = given(SORT).and_then(|sort| sort.value.as_ref()) {
+            let column = column(&table, word)?;
+            table = table.sorted(column);
+        }
+        if given(ALL).is_some() {
+            table = table.whole();
+        }
+        match given(TOP) {
+            Some(_) => Ok(table.top(self.count("-top")?.unwrap_or(usize::MAX))),
+            None => Ok(table),
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.given.is_empty()
     }
@@ -131,4 +157,22 @@ pub fn expression(option: &Given) -> Result<Option<Expr>, LangError> {
             .unwrap_or_else(|| format!("{} takes an expression, up to the next option or in quotes", option.name));
         LangError { message: format!("{}: {}", option.name, error.message), ..error }.help(help)
     })
+}
+
+/// The column whose name a word is, or the only one whose name begins so: a narrow table shows no more of it.
+fn column(table: &Table, word: &Word) -> Result<usize> {
+    let typed = word.text.to_lowercase();
+    let names: Vec<String> = table.columns.iter().map(|name| name.to_lowercase()).collect();
+    let begin: Vec<usize> = (0..names.len()).filter(|&i| !typed.is_empty() && names[i].starts_with(&typed)).collect();
+    let found = names.iter().position(|name| *name == typed && !typed.is_empty());
+    match (found, begin.as_slice()) {
+        (Some(column), _) => Ok(column),
+        (None, [column]) => Ok(*column),
+        (None, several) => {
+            let what = if several.is_empty() { "no column is called" } else { "several columns begin with" };
+            let known: Vec<&str> = table.columns.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
+            let help = format!("columns: {}", known.join(", "));
+            Err(mistake(format!("{what} {}", word.text), word.span, help))
+        }
+    }
 }

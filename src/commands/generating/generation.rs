@@ -1,6 +1,7 @@
 //! One token after the other: commands that run further passes, and tell about them.
 
 use crate::answer::numbers::significant;
+use crate::answer::text::quoted;
 use crate::answer::{Answer, Cell, Table};
 use crate::commands::frame::Done;
 use crate::commands::moving::motion::travel;
@@ -33,7 +34,7 @@ pub fn generate(console: &mut Console, call: Call<'_>) -> Done {
             .filter_map(|pass| console.session.run.branch().chosen(pass)?.tokens[console.session.focus.row])
             .collect();
         let text: String = tokens.iter().map(|&id| console.token_text(id)).collect();
-        view.lines.insert(0, format!("{text:?}"));
+        view.lines.insert(0, quoted(&text));
     }
     Ok(answer)
 }
@@ -100,7 +101,7 @@ pub fn alternatives(console: &mut Console) -> Done {
         let rank = order.iter().position(|&id| id == token as usize).unwrap_or_default();
         let others = order.iter().take(ALTERNATIVES).map(|&id| {
             let text = console.token_text(id as u32);
-            format!("{text:?} {}", significant(chances[id], 3))
+            format!("{} {}", quoted(&text), significant(chances[id], 3))
         });
         let others = others.collect::<Vec<_>>().join("  ");
         let position = console.session.run.branch().span(pass).start;

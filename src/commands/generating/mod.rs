@@ -1,7 +1,8 @@
 //! Commands that run further passes.
 
-use crate::commands::state::{CHANGING, Command, REPEATED, subject};
+use crate::commands::state::{CHANGING, Command, REPEATED, Takes, subject};
 
+mod chat;
 mod generation;
 
 pub const COMMANDS: &[Command] = &[
@@ -20,6 +21,20 @@ pub const COMMANDS: &[Command] = &[
         help: "How tokens are chosen is set by \"set generation\". After a stop, \"continue\" goes on.",
         examples: &["generate 5", "set generation temperature 0.8\ngenerate 5\ninfo alternatives"],
         run: generation::generate,
+        ..CHANGING
+    },
+    Command {
+        name: "chat",
+        usage: "chat TEXT",
+        about: "go on with a conversation: what was generated is the answer, TEXT what the user says then",
+        help: "The prompt becomes what the chat template makes of the whole conversation, in a new branch, at its start; generate computes \
+               the answer. Without an earlier turn (--chat), TEXT is the first. undo goes back to the turn before.",
+        examples: &[
+            "# llmdbg --chat -p \"Name a city.\" MODEL\n# generate 20\n# chat And in Italy?\n# generate 20\ninfo template",
+            "# \"chat Hello\" begins a conversation with a model that has a chat template\ninfo template",
+        ],
+        takes: Takes::Nothing,
+        run: chat::chat,
         ..CHANGING
     },
     Command {

@@ -1,10 +1,12 @@
 //! Commands that look at values and at the session.
 
+use crate::commands::frame::{ALL, TOP};
 use crate::commands::state::{CHANGING, Command, Journalled, LOOKING, PLAIN, Repeats, Takes, subject};
 
 mod check;
 mod data;
 mod examine;
+mod frames;
 mod session;
 mod tokens;
 mod weights;
@@ -12,7 +14,7 @@ mod weights;
 pub const COMMANDS: &[Command] = &[
     Command {
         name: "print",
-        short: &["p"],
+        short: &["p", "call", "inspect"],
         usage: "print[/F] [EXPR]",
         about: "evaluate an expression; it becomes $N",
         help: "F: s summary (the default), t top-k, h heat map, g histogram, a all, r raw, d x f e numbers; 5t shows five.",
@@ -115,7 +117,52 @@ pub const COMMANDS: &[Command] = &[
         usage: "backtrace",
         about: "the modules around the cursor",
         examples: &["until L2.attn.pattern\nbt", "backtrace"],
-        run: session::backtrace,
+        run: frames::backtrace,
+        ..LOOKING
+    },
+    Command {
+        name: "frame",
+        usage: "frame [N|MODULE]",
+        about: "select a module around the cursor: its number in backtrace, or its name; alone, show the selected one",
+        help: "info frame, info locals, info args, list and finish are about the selected frame. A motion selects the innermost one again.",
+        examples: &["until L2.attn.pattern\nframe 1\ninfo locals", "until L2.attn.pattern\nframe L2\nfinish"],
+        takes: Takes::Location,
+        run: frames::frame,
+        ..LOOKING
+    },
+    Command {
+        name: "up",
+        usage: "up [N]",
+        about: "select the module around the selected frame",
+        examples: &["until L2.attn.pattern\nup\nup", "until L2.attn.pattern\nup 2\ninfo frame"],
+        run: frames::up,
+        ..LOOKING
+    },
+    Command {
+        name: "down",
+        usage: "down [N]",
+        about: "select the frame within the selected one",
+        examples: &["until L2.attn.pattern\nup 2\ndown", "until L1.mlp.post\nframe 2\ndown"],
+        run: frames::down,
+        ..LOOKING
+    },
+    Command {
+        name: "find",
+        usage: "find [-top N] [-all] EXPR[, VALUE]",
+        about: "the elements for which a condition holds, or which have a value",
+        examples: &["run\nfind L2.attn.pattern > 0.9", "run\nfind tokens, 12", "run\nfind -top 3 L1.mlp.post > 1"],
+        options: &[TOP, ALL],
+        takes: Takes::Expression,
+        run: frames::find,
+        ..LOOKING
+    },
+    Command {
+        name: "last",
+        usage: "last EXPR",
+        about: "the value of an expression at the last stop, and now",
+        examples: &["until L1\nuntil L2\nlast norm($cursor[-1])", "step\nstep\nlast max($cursor)"],
+        takes: Takes::Expression,
+        run: frames::last,
         ..LOOKING
     },
     Command {
@@ -165,6 +212,12 @@ const WEIGHTS: &[(&str, &str)] = &[
 ];
 
 pub const SUBJECTS: &[Command] = &[
+    subject("args", "info args", "what the selected module reads from outside", frames::args),
+    subject("frame", "info frame", "the selected frame: its ops, what it reads, what is read after it", frames::info),
+    subject("line", "info line [LOC]", "which ops a site or a module is", frames::line),
+    subject("locals", "info locals", "what the selected module computes itself, and its values so far", frames::locals),
+    subject("program", "info program", "whether the pass runs, and why it has stopped", frames::program),
+    subject("scope", "info scope [LOC]", "the names that can be written without a block at a location", frames::scope),
     subject("display", "info display", "displays, and what each gives now", |console, _| Ok(console.display_table())),
     subject("model", "info model", "the model: its shape, files, types, and what is not used of them", |console, _| {
         Ok(session::model(console))

@@ -3,7 +3,7 @@
 use crate::answer::text::quoted;
 use crate::answer::{Answer, Table};
 use crate::commands::frame::Done;
-use crate::commands::state::{Call, Console, named, places, snapshot};
+use crate::commands::state::{Call, Console, gdb, named, places, snapshot};
 use crate::debugger::Run;
 use crate::lang::location::{Choice, parse_location};
 use crate::lang::{LangError, Span};
@@ -19,7 +19,11 @@ pub fn info(console: &mut Console, call: Call<'_>) -> Done {
         let names: Vec<&str> = call.all.subjects().map(|subject| subject.name).collect();
         return Err(call.expected("what to tell about", format!("one of: {}", names.join(", "))));
     };
-    let command = named(call.all.subjects(), "info", subject.word, subject.span)?;
+    let command = named(call.all.subjects(), "info", subject.word, subject.span);
+    let command = command.map_err(|error| match gdb::subject_instead_of(subject.word) {
+        Some(instead) => error.help(instead),
+        None => error,
+    })?;
     (command.run)(console, Call { args: &subject, command, ..call })
 }
 
@@ -142,39 +146,14 @@ pub fn sites(console: &mut Console) -> Answer {
     Answer::Table(console.op_table(ops))
 }
 
-/// The modules around the cursor, innermost first.
-pub fn backtrace(console: &mut Console, _call: Call<'_>) -> Done {
-    let run = &console.session.run;
-    let program = &run.program;
-    let mut table = Table::new(["#", "Module", "At"]);
-    let mut frame = |name: &str, at: String| table.push((table.rows.len(), name, at));
-    let mut module = match run.cursor.checked_sub(1) {
-        Some(op) => {
-            frame(&program.ops[op].site, format!("op {op}, just computed"));
-            Some(program.ops[op].module)
-        }
-        None => {
-            frame("start of the pass", "nothing computed".into());
-            Some(program.module_at(0))
-        }
-    };
-    while let Some(i) = module {
-        let at = &program.modules[i];
-        if at.parent.is_some() {
-            frame(&at.path, format!("ops {}..{}", at.start, at.end - 1));
-        }
-        module = at.parent;
-    }
-    let next = program.ops.get(run.cursor).map_or("end of the pass".to_string(), |op| format!("next: {}", op.site));
-    frame(&console.model_name, format!("pass {}, op {} of {}, {next}", run.pass, run.cursor, program.ops.len()));
-    Ok(table.into())
-}
-
 /// Ops around the cursor or a location.
 pub fn list(console: &mut Console, call: Call<'_>) -> Done {
     let ops = console.session.run.program.ops.len();
     let middle = match call.args.rest {
-        "" => console.session.run.cursor,
+        "" => match console.selected() {
+            0 => console.session.run.cursor,
+            frame => console.frames()[frame].ops.start + console.chosen.list_size / 2,
+        },
         text => {
             let location = parse_location(text, call.args.offset)?;
             let found = places::places(&console.session, &location)?;
@@ -189,9 +168,9 @@ pub fn list(console: &mut Console, call: Call<'_>) -> Done {
 pub fn focus(console: &mut Console, call: Call<'_>) -> Done {
     if !call.args.rest.is_empty() {
         // The words after a location have the same form: borrow a location's parser.
-        let text = format!("tokens {}", call.args.rest);
+        let text = format!("tokens {}", joined(call.args.rest));
         let shift = call.args.offset.saturating_sub("tokens ".len());
-        let location = parse_location(&text, shift)?;
+        let location = parse_location(&text, shift).map_err(|error| error.help("focus row=1 pos=3 head=2"))?;
         let rows = console.session.run.branch().text().rows.len();
         let session = &mut console.session;
         let within = |choice: &Choice, len: usize, what: &str, span: Span| match choice {
@@ -227,6 +206,21 @@ pub fn focus(console: &mut Console, call: Call<'_>) -> Done {
     let pos = session.focus_pos();
     let token = console.name_of(Axis::Pos, pos);
     Ok(Answer::Text(format!("row {}, pos {pos} {token:?}, head {}", session.focus.row, session.focus.head)))
+}
+
+/// `row=1` for `row 1`, as people type it.
+fn joined(text: &str) -> String {
+    let mut text = text.to_string();
+    for word in ["row", "pos", "head"] {
+        let typed = format!("{word} ");
+        let at = text.find(&typed).filter(|at| *at == 0 || text[..*at].ends_with(' '));
+        if let Some(at) = at.map(|at| at + word.len())
+            && !text[at..].trim_start().starts_with('=')
+        {
+            text.replace_range(at..at + 1, "=");
+        }
+    }
+    text
 }
 
 impl Console {

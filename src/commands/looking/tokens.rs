@@ -11,6 +11,7 @@ pub fn info(console: &mut Console, _: Call<'_>) -> Done {
     console.printed.extend(steps);
     let warnings = tokens::warnings(console);
     console.printed.extend(warnings.into_iter().map(|warning| format!("warning: {warning}")));
+    console.printed.extend(tokens::without_template(console).map(|note| format!("note: {note}")));
     let found = console.session.focused_row().and_then(|row| tokens::of_text(console, row));
     Ok(Answer::Tokens(console.described(found)))
 }

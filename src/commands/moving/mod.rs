@@ -28,7 +28,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "step",
-        short: &["s"],
+        short: &["s", "si", "stepi"],
         usage: "step [N]",
         about: "compute the next op (or N ops)",
         help: "At the end of a pass it goes to the start of the next pass, if the run has one.",
@@ -38,7 +38,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "next",
-        short: &["n"],
+        short: &["n", "ni", "nexti"],
         usage: "next [N]",
         about: "go past the next sibling: an op, or a whole module if the cursor is at its start",
         examples: &["next", "layer\nnext 2"],
@@ -49,7 +49,7 @@ pub const COMMANDS: &[Command] = &[
         name: "finish",
         short: &["fin", "f"],
         usage: "finish",
-        about: "go to the end of the current module; its output becomes $",
+        about: "go to the end of the current module, or of the selected frame; its output becomes $",
         examples: &["until L1.attn.q\nfinish", "until L0.mlp.pre\nfin\nprint $"],
         run: motion::finish,
         ..REPEATED
@@ -103,7 +103,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "reverse-step",
-        short: &["rs"],
+        short: &["rs", "rsi", "reverse-stepi"],
         usage: "reverse-step [N]",
         about: "go back one op (or N ops)",
         examples: &["run\nreverse-step", "run\nrs 20"],
@@ -112,7 +112,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "reverse-next",
-        short: &["rn"],
+        short: &["rn", "rni", "reverse-nexti"],
         usage: "reverse-next [N]",
         about: "go back past the previous sibling: an op, or a whole module if the cursor is at its end",
         examples: &["run\nreverse-next", "layer 2\nrn"],

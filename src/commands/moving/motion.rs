@@ -49,11 +49,16 @@ pub fn finish(console: &mut Console, call: Call<'_>) -> Done {
     }
     call.no_arguments()?;
     let run = &console.session.run;
-    let end = match run.at_end() {
-        true => run.end_of(run.pass + 1),
-        false => Mark { pass: run.pass, op: run.program.modules[run.program.module_at(run.cursor)].end },
+    // A module that was selected, if the cursor is not past it.
+    let selected = console.frames()[console.selected()].module.map(|module| run.program.modules[module].end);
+    let selected = selected.filter(|end| console.selected() > 0 && *end > run.cursor);
+    let end = match (selected, run.at_end()) {
+        (Some(op), _) => Mark { pass: run.pass, op },
+        (None, true) => run.end_of(run.pass + 1),
+        (None, false) => Mark { pass: run.pass, op: run.program.modules[run.program.module_at(run.cursor)].end },
     };
-    let stop = console.session.travel(&Motion::Finish, Direction::Forward)?;
+    let motion = if selected.is_some() { Motion::To(end) } else { Motion::Finish };
+    let stop = console.session.travel(&motion, Direction::Forward)?;
     let arrived = stop.at == end && matches!(stop.reason, Reason::Step | Reason::End);
     let value = arrived.then(|| console.output_of_last_op()).transpose()?;
     let mut answer = console.arrived(stop)?;

@@ -55,6 +55,8 @@ fn lines_of(point: &StopPoint) -> Vec<String> {
         Kind::Break if temporary => "tbreak",
         Kind::Break => "break",
         Kind::Watch(_) => "watch",
+        Kind::Access { written: false, .. } => "rwatch",
+        Kind::Access { written: true, .. } => "awatch",
         Kind::Catch(_) => "catch",
         Kind::Trace(_) => "trace",
         Kind::Print(_) => "dprintf",
@@ -62,7 +64,9 @@ fn lines_of(point: &StopPoint) -> Vec<String> {
     let name = point.name.as_ref().map(|name| format!("-name {name} ")).unwrap_or_default();
     // The filter of a trace is part of what it is called.
     let condition = match (&point.condition, &point.kind) {
-        (Some(condition), Kind::Break | Kind::Watch(_) | Kind::Catch(_)) => format!(" if {}", condition.expr),
+        (Some(condition), Kind::Break | Kind::Watch(_) | Kind::Access { .. } | Kind::Catch(_)) => {
+            format!(" if {}", condition.expr)
+        }
         _ => String::new(),
     };
     let mut lines = vec![format!("{command} {name}{}{condition}", point.location)];

@@ -1,31 +1,43 @@
-//! `help`, `apropos` and `quit`.
-
-use regex::RegexBuilder;
+//! `help` and `quit`.
 
 use crate::answer::{Answer, Table};
 use crate::commands::frame::Done;
-use crate::commands::state::{COUNTERPARTS, Call, Command, Console, Directory, SETTINGS};
-use crate::commands::stopping::breakpoints::no_pattern;
+use crate::commands::session::settings;
+use crate::commands::state::{COUNTERPARTS, Call, Command, Console, Directory, Group, SETTINGS};
 use crate::lang::LangError;
 use crate::lang::command::split_command;
 use crate::lang::eval::{FUNCTIONS, Function};
 
-/// All commands, those of a group, or one.
-pub fn help(_console: &mut Console, call: Call<'_>) -> Done {
-    let Some(word) = split_command(call.args.rest) else {
-        return Ok(table(call.all.commands().map(of_command), "command"));
-    };
+/// The groups of commands, those of one, all of them, or what a word is.
+pub fn help(console: &mut Console, call: Call<'_>) -> Done {
+    let Some(word) = split_command(call.args.rest) else { return Ok(groups(call.all)) };
     let second = word.subcommand().map(|second| second.word);
     let word = word.word;
-    if "functions".starts_with(word) && word.len() > 3 {
-        return Ok(table(FUNCTIONS.iter().map(of_function), "function"));
+    if let Some(group) = group(call.all, call.args.rest.trim()) {
+        let title = format!("{} (help COMMAND describes one)", group.title);
+        return Ok(table(group.commands.iter().map(of_command), "command", &title));
     }
-    if word == "gdb" {
-        let rows = COUNTERPARTS.iter().map(|known| [known.gdb, known.ours, known.differs]);
-        return Ok(Table::new(["gdb", "here", "what differs"]).rows(rows).into());
-    }
-    if let Some(group) = call.all.groups.iter().find(|group| group.name == word) {
-        return Ok(table(group.commands.iter().map(of_command), "command"));
+    match (word, second) {
+        ("groups", None) => return Ok(groups(call.all)),
+        ("all", None) => {
+            let rows = call.all.groups.iter().flat_map(|group| {
+                let of = |command| {
+                    let (name, about) = of_command(command);
+                    (group.name, name, about)
+                };
+                group.commands.iter().map(of)
+            });
+            return Ok(Table::new(["group", "command", "what it does"]).rows(rows).into());
+        }
+        ("settings", None) => return Ok(settings::all(console)),
+        ("gdb", None) => {
+            let rows = COUNTERPARTS.iter().map(|known| [known.gdb, known.ours, known.differs]);
+            return Ok(Table::new(["gdb", "here", "what differs"]).rows(rows).into());
+        }
+        _ if word.len() > 3 && "functions".starts_with(word) && word != "function" => {
+            return Ok(table(FUNCTIONS.iter().map(of_function), "function", ""));
+        }
+        _ => {}
     }
     if let Some(function) = FUNCTIONS.iter().find(|function| function.name == word) {
         return Ok(Answer::Text(format!("{}\n  {}", function.usage(), function.about)));
@@ -39,10 +51,36 @@ pub fn help(_console: &mut Console, call: Call<'_>) -> Done {
         }
         Err(error) if error.to_string().starts_with("Ambiguous") => Err(error.into()),
         Err(_) => {
-            let error = LangError::new(format!("no command {word}"), span);
-            Err(error.help("help alone lists them, help functions the functions").into())
+            let setting = SETTINGS.iter().find(|setting| setting.name == call.args.rest.trim());
+            if let Some(setting) = setting {
+                let text = format!("set {} {}\n  {}", setting.name, setting.takes, setting.about);
+                return Ok(Answer::Text(format!("{text}\n  by default: {}", setting.default)));
+            }
+            let error = LangError::new(format!("no command, group or function {word}"), span);
+            Err(error.help(format!("help lists the groups, apropos {word} looks in all descriptions")).into())
         }
     }
+}
+
+/// The group that a word names, by its name or the beginning of its title, in any case.
+fn group(all: &Directory, text: &str) -> Option<&'static Group> {
+    let text = text.to_lowercase();
+    let exact = all.groups.iter().find(|group| group.name == text || group.title.to_lowercase() == text);
+    // A command of the name comes first.
+    let begins =
+        |group: &&Group| text.len() > 3 && group.name.starts_with(&text) && all.commands().all(|c| c.name != text);
+    exact.or_else(|| all.groups.iter().find(begins))
+}
+
+/// Every group in a line, with the names of its commands.
+fn groups(all: &Directory) -> Answer {
+    let rows = all.groups.iter().map(|group| {
+        let names: Vec<&str> = group.commands.iter().map(|command| command.name).collect();
+        (format!("help {}", group.name), names.join(", "))
+    });
+    let title = "help GROUP lists its commands, help COMMAND describes one, help all lists everything.\n\
+                 Also help functions, help settings, help gdb; apropos WORD looks in all descriptions.";
+    Table::new(["group", "commands"]).title(title).rows(rows).into()
 }
 
 fn page(command: &Command, all: &Directory) -> String {
@@ -68,27 +106,6 @@ fn page(command: &Command, all: &Directory) -> String {
     lines.join("\n")
 }
 
-/// Commands and functions that have something to do with a word.
-pub fn apropos(_console: &mut Console, call: Call<'_>) -> Done {
-    let span = call.span();
-    if call.args.rest.is_empty() {
-        return Err(LangError::new("expected what to look for", span).help("apropos breakpoint").into());
-    }
-    let pattern = RegexBuilder::new(call.args.rest).case_insensitive(true).size_limit(1 << 20).build();
-    let pattern = pattern.map_err(|error| no_pattern(&error, span))?;
-    let of = |command: &&Command| {
-        let texts = [command.name, command.usage, command.about, command.help];
-        texts.iter().chain(command.short).any(|text| pattern.is_match(text))
-    };
-    let found = call.all.commands().filter(of).map(of_command);
-    let functions = FUNCTIONS.iter().filter(|f| pattern.is_match(f.name) || pattern.is_match(f.about)).map(of_function);
-    let rows: Vec<_> = found.chain(functions).collect();
-    match rows.is_empty() {
-        true => Ok(Answer::Text("Nothing found.".into())),
-        false => Ok(table(rows.into_iter(), "command or function")),
-    }
-}
-
 fn of_command(command: &Command) -> (String, &'static str) {
     let short = command.short.first().map(|short| format!(" ({short})")).unwrap_or_default();
     (format!("{}{short}", command.name), command.about)
@@ -98,9 +115,9 @@ fn of_function(function: &Function) -> (String, &'static str) {
     (function.usage(), function.about)
 }
 
-fn table(rows: impl Iterator<Item = (String, &'static str)>, what: &str) -> Answer {
+fn table(rows: impl Iterator<Item = (String, &'static str)>, what: &str, title: &str) -> Answer {
     let does = if what == "function" { "what it gives" } else { "what it does" };
-    Table::new([what, does]).rows(rows).into()
+    Table::new([what, does]).title(title).rows(rows).into()
 }
 
 pub fn quit(console: &mut Console, call: Call<'_>) -> Done {

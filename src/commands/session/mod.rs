@@ -1,10 +1,12 @@
 //! Commands about files and the session itself.
 
+mod apropos;
 mod help;
 mod layout;
 mod peers;
 mod settings;
 
+use crate::commands::frame::{ALL, TOP};
 use crate::commands::saving;
 use crate::commands::state::{CHANGING, Command, Journalled, LOOKING, PLAIN, Takes, subject};
 
@@ -111,8 +113,8 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "show",
-        usage: "show [SETTING]",
-        about: "what a setting is, or what all of them are",
+        usage: "show [SETTING]\nshow commands\nshow version",
+        about: "what a setting is, or what all of them are; the last commands typed; the version",
         help: "set SETTING VALUE changes one.",
         examples: &["show", "set list-size 4\nshow list-size\nlist"],
         takes: Takes::Setting,
@@ -122,10 +124,11 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "help",
         short: &["h"],
-        usage: "help [COMMAND|GROUP|functions|FUNCTION|gdb]",
-        about: "list the commands, or describe one",
-        help: "help gdb maps the commands of gdb to those here.",
-        examples: &["help break", "help functions", "help gdb"],
+        usage: "help [GROUP|COMMAND|FUNCTION|all|functions|settings|gdb]",
+        about: "list the groups of commands, the commands of one, or describe a command or a function",
+        help: "Groups are moving, generating, stopping, looking, explaining, comparing, changing, scripting and session. help gdb maps the \
+               commands of gdb to those here.",
+        examples: &["help", "help stopping", "help break", "help functions", "help gdb"],
         takes: Takes::Command,
         recorded: false,
         run: help::help,
@@ -133,10 +136,11 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "apropos",
-        usage: "apropos REGEX",
-        about: "commands and functions whose name or description has something in it",
-        examples: &["apropos branch", "apropos top-?k"],
-        run: help::apropos,
+        usage: "apropos [-top N] [-all] REGEX",
+        about: "commands, options, settings, functions, sites and topics that have to do with a word, names first",
+        options: &[TOP, ALL],
+        examples: &["apropos branch", "apropos temperature", "apropos -all top-?k"],
+        run: apropos::apropos,
         ..LOOKING
     },
     Command {

@@ -2,7 +2,7 @@
 
 use super::console::Console;
 use super::gdb;
-use crate::commands::frame::{Done, Options};
+use crate::commands::frame::{Done, Options, declared};
 use crate::debugger::{Error, Result};
 use crate::lang::command::{CommandLine, Vocabulary};
 use crate::lang::words::{Word, parse_count, words};
@@ -114,6 +114,27 @@ impl Call<'_> {
     /// The options of the line, and its other words.
     pub fn options(&self) -> Result<(Options, Vec<Word>)> {
         Options::take(self.args.rest, self.args.offset, self.command.options)
+    }
+
+    /// The options before an expression, in which a minus is not an option, and the expression with the byte at which it begins.
+    pub fn options_before(&self) -> Result<(Options, &str, usize)> {
+        let mut words = self.words()?;
+        let is_option = |word: &Word| {
+            let name = word.text.strip_prefix('-').filter(|_| !word.quoted);
+            name.is_some_and(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '-'))
+        };
+        let takes_value = |word: &Word| {
+            let of = |option| declared(option);
+            self.command.options.iter().map(of).any(|(name, value)| value.is_some() && name.starts_with(&word.text))
+        };
+        let mut count = 0;
+        while let Some(word) = words.get(count).filter(|word| is_option(word)) {
+            count += 1 + usize::from(takes_value(word));
+        }
+        let start = words.get(count).map_or(self.end().start, |word| word.span.start);
+        words.truncate(count);
+        let (options, _) = Options::take(words, self.command.options)?;
+        Ok((options, &self.args.rest[start - self.args.offset..], start))
     }
 
     pub fn no_arguments(&self) -> Result<()> {

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use super::frames::Selected;
 use super::memory::Memory;
 use super::screen::Screen;
 use super::settings::Chosen;
 use super::snapshot::Listing;
 use crate::answer::StopView;
 use crate::debugger::Session;
+use crate::model::chat::Conversation;
 
 /// A session, and what commands keep between each other.
 pub struct Console {
@@ -16,6 +18,10 @@ pub struct Console {
     pub model_name: String,
     /// Whether the prompts went through a chat template.
     pub chat: bool,
+    /// The conversations that prompts were made of, by their texts.
+    pub conversations: BTreeMap<String, Conversation>,
+    /// The template that was chosen for them, by its name or file.
+    pub template: Option<String>,
     /// What is to be said at the start: mistakes in files of configuration.
     pub notices: Vec<String>,
     pub screen: Screen,
@@ -30,6 +36,9 @@ pub struct Console {
     pub(crate) listing: Listing,
     pub(crate) shown_stop: Option<StopView>,
     pub(crate) watches_values: bool,
+    pub(crate) selected_frame: Selected,
+    /// The lines that were typed, the oldest first.
+    pub(crate) typed: Vec<String>,
 }
 
 impl Console {
@@ -40,6 +49,8 @@ impl Console {
             session,
             model_name: model_name.into(),
             chat: false,
+            conversations: BTreeMap::new(),
+            template: None,
             notices,
             screen: Screen::default(),
             memory: Memory::default(),
@@ -50,7 +61,14 @@ impl Console {
             listing,
             shown_stop: None,
             watches_values: false,
+            selected_frame: Selected::default(),
+            typed: Vec::new(),
         }
+    }
+
+    /// Keeps a line that was typed.
+    pub fn typed(&mut self, line: &str) {
+        self.typed.push(line.trim().to_string());
     }
 
     /// Forgets what was shown of another model.

@@ -52,6 +52,14 @@ impl Rule {
         }
     }
 
+    /// `: 74.4, normally at most 50`; nothing of a rule that counts whether something is so.
+    pub fn measured(&self, value: f64) -> String {
+        match self.above {
+            Some(0.0) => String::new(),
+            _ => format!(": {}, normally {}", significant(value, 3), self.limit()),
+        }
+    }
+
     /// How far beyond its limit a number is, to rank findings of one rule.
     pub fn excess(&self, value: f64) -> f64 {
         if self.above.is_some() { value } else { -value }

@@ -1,6 +1,7 @@
 //! What is shown at a stop: why, where, the value just computed, the displays.
 
 use crate::answer::numbers::short;
+use crate::answer::text::quoted;
 use crate::answer::{self, Answer, StopView};
 use crate::commands::frame::Done;
 use crate::commands::state::{Console, summary_line};
@@ -67,7 +68,7 @@ impl Console {
             Reason::Stopped => {
                 let first = stop.ids.first().and_then(|id| self.session.stops.get(*id));
                 match first.map(|point| &point.kind) {
-                    Some(Kind::Watch(_)) => answer::Reason::Watchpoint,
+                    Some(Kind::Watch(_) | Kind::Access { .. }) => answer::Reason::Watchpoint,
                     Some(Kind::Catch(_)) => answer::Reason::Catchpoint,
                     _ => answer::Reason::Breakpoint,
                 }
@@ -139,7 +140,7 @@ impl Console {
     fn of_token(&self, pass: usize) -> String {
         let branch = self.session.run.branch();
         match branch.chosen(pass).map(|chosen| chosen.tokens[self.session.focus.row]) {
-            Some(Some(token)) => format!(", position {} {:?}", branch.span(pass).start, self.token_text(token)),
+            Some(Some(token)) => format!(", position {} {}", branch.span(pass).start, quoted(&self.token_text(token))),
             Some(None) => ", after the end of this row".into(),
             None => String::new(),
         }
@@ -159,10 +160,13 @@ pub(crate) fn headline(stop: &Stop) -> String {
     let ids: Vec<String> = stop.ids.iter().map(usize::to_string).collect();
     match stop.findings.as_slice() {
         [only] if stop.ids.len() == 1 => match only.kind {
-            "watchpoint" => format!("Watchpoint {} ({})", only.number, only.what),
-            "catchpoint" => format!("Catchpoint {} ({})", only.number, only.what),
-            _ if !stop.temporary.is_empty() => format!("Temporary breakpoint {}", only.number),
-            _ => format!("Breakpoint {}", only.number),
+            kind @ "breakpoint" => {
+                let kind = if stop.temporary.is_empty() { kind.to_string() } else { format!("temporary {kind}") };
+                // A module is stopped at before its first op: the site just computed is another's.
+                let at = if only.before { format!(" at {}", only.what) } else { String::new() };
+                format!("{} {}{at}", capital(&kind), only.number)
+            }
+            kind => format!("{} {} ({})", capital(kind), only.number, only.what),
         },
         findings if stop.ids.len() == findings.len() && findings.iter().any(|f| f.kind != "breakpoint") => {
             let each = findings.iter().map(|f| format!("{} {}", f.kind, f.number));

@@ -103,10 +103,14 @@ pub fn warnings(console: &Console) -> Vec<String> {
         let message = "the text ends with a space; tokens of words begin with theirs, so what follows will be unusual";
         warnings.push(message.to_string());
     }
-    if !model.chat.is_empty() && !console.chat {
-        warnings.push("the model has a chat template, and the text is taken as it is; --chat uses the template".into());
-    }
     warnings
+}
+
+/// A text that a chat model reads without its chat template: nothing is wrong with it.
+pub fn without_template(console: &Console) -> Option<String> {
+    let given = console.session.focused_row().is_some_and(|row| row.text.is_some());
+    let plain = given && !console.session.run.model.chat.is_empty() && !console.chat;
+    plain.then(|| "the text was not put through the model's chat template, which --chat does".into())
 }
 
 /// A text of a model whose tokenizer names a token that begins texts, without that token.

@@ -209,9 +209,22 @@ pub(crate) fn by(shape: &[usize]) -> String {
     shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x")
 }
 
+/// A shape as it is read: `9 heads x 5 q x 5 k`. In brackets it would look like an index.
+fn in_words(value: &Value) -> String {
+    let one = |(length, axis): (&usize, &Axis)| match (axis.name(), length) {
+        ("", length) => length.to_string(),
+        (name @ ("head" | "neuron" | "expert" | "label"), 2..) => format!("{length} {name}s"),
+        (name, length) => format!("{length} {name}"),
+    };
+    match value.shape() {
+        [] => value.shape_text(),
+        shape => shape.iter().zip(value.axes()).map(one).collect::<Vec<_>>().join(" x "),
+    }
+}
+
 /// One line about a value: shape and statistics.
 pub(crate) fn summary_line(value: &Value) -> Result<String> {
-    let shape = value.shape_text();
+    let shape = in_words(value);
     if value.kind() != Kind::Float {
         return Ok(shape);
     }

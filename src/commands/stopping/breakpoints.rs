@@ -8,7 +8,7 @@ use crate::commands::state::{Call, Console, places};
 use crate::debugger::{Condition, Crossing, Disposition, Error, HitCondition, Kind, Result, Session, StopPoint};
 use crate::lang::eval::{Datum, check};
 use crate::lang::words::{Word, parse_count, parse_numbers, words};
-use crate::lang::{Expr, LangError, Span, parse_break, parse_expr};
+use crate::lang::{Expr, LangError, Span, parse_break, parse_expr, parse_location};
 
 pub fn set(console: &mut Console, call: &Call<'_>, disposition: Disposition) -> Done {
     let (name, rest, offset) = named(console, call)?;
@@ -25,7 +25,13 @@ pub fn set(console: &mut Console, call: &Call<'_>, disposition: Disposition) -> 
         }
     };
     let kind = if disposition == Disposition::Delete { "Temporary breakpoint" } else { "Breakpoint" };
-    let many = many_places(&crossings);
+    let many = match crossings.as_slice() {
+        // L2H3 is a head of a value that is not named.
+        [Crossing { op, head: Some(head), .. }] if !text.contains('.') => {
+            format!(" ({}, head {head})", session.run.program.ops[*op].site)
+        }
+        crossings => many_places(crossings),
+    };
     let point = StopPoint { name, disposition, ..StopPoint::new(Kind::Break, text.clone(), crossings) };
     let number = set_point(console, call, point, condition)?;
     Ok(Answer::Text(format!("{kind} {number} at {text}{many}")))
@@ -107,14 +113,78 @@ pub(crate) fn check_at(session: &Session, crossings: &[Crossing], expr: &Expr) -
     Ok(())
 }
 
-pub fn delete(console: &mut Console, call: Call<'_>) -> Done {
-    if let Some(what) = call.args.subcommand()
-        && what.word.len() > 1
-        && "checkpoints".starts_with(what.word)
-    {
-        return delete_checkpoints(console, what.rest, what.offset);
+/// `clear [LOC]`: deletes the breakpoints at a location, or at the cursor.
+pub fn clear(console: &mut Console, call: Call<'_>) -> Done {
+    let session = &console.session;
+    let (positions, what): (Vec<usize>, &str) = match call.args.rest {
+        "" => (vec![session.run.cursor], "the cursor"),
+        text => {
+            let found = places::crossings(session, &parse_location(text, call.args.offset)?)?;
+            (found.iter().map(|crossing| crossing.position).collect(), text)
+        }
+    };
+    let is_there = |point: &&StopPoint| {
+        let at = |crossing: &Crossing| positions.contains(&crossing.position);
+        matches!(point.kind, Kind::Break) && point.crossings.iter().any(at)
+    };
+    let numbers: Vec<usize> = session.stops.iter().filter(is_there).map(|point| point.number).collect();
+    if numbers.is_empty() {
+        return Err(LangError::new(format!("No breakpoint at {what}."), call.span()).into());
     }
-    let numbers = numbers(console, call.args.rest, call.args.offset)?;
+    for number in &numbers {
+        console.session.stops.remove(*number);
+    }
+    let listed: Vec<String> = numbers.iter().map(usize::to_string).collect();
+    let noun = if numbers.len() == 1 { "breakpoint" } else { "breakpoints" };
+    Ok(Answer::Text(format!("Deleted {noun} {}", listed.join(" "))))
+}
+
+/// `rwatch SITE`, `awatch SITE`: where the value of a site is read, or read or computed.
+pub fn watch_access(console: &mut Console, call: &Call<'_>, written: bool) -> Done {
+    let (name, rest, offset) = named(console, call)?;
+    let (location, condition) = parse_break(rest, offset)?;
+    let session = &console.session;
+    let word = call.command.name;
+    let help = format!("{word} L2.resid_pre");
+    let expected = |span| LangError::new("expected one site", span).help(help.clone());
+    let location = location.ok_or_else(|| expected(Span::at(offset)))?;
+    let crossings = places::crossings(session, &location)?;
+    let op = match crossings.as_slice() {
+        [Crossing { position, op, .. }] if position > op => *op,
+        _ => return Err(expected(location.span).into()),
+    };
+    let program = &session.run.program;
+    let mut ops: Vec<usize> = program.readers(op).to_vec();
+    ops.extend(written.then_some(op));
+    ops.sort_unstable();
+    if ops.is_empty() {
+        return Err(LangError::new("no op reads this site", location.span).help("awatch, or break on it").into());
+    }
+    let count = match ops.len() {
+        1 => "1 op".to_string(),
+        count => format!("{count} ops"),
+    };
+    let crossings = ops.into_iter().map(Crossing::after).collect();
+    let text = location.to_string();
+    let point = StopPoint { name, ..StopPoint::new(Kind::Access { op, written }, text.clone(), crossings) };
+    let number = set_point(console, call, point, condition)?;
+    let kind = if written { "Access watchpoint" } else { "Read watchpoint" };
+    Ok(Answer::Text(format!("{kind} {number}: {text} ({count} of a pass)")))
+}
+
+pub fn delete(console: &mut Console, call: Call<'_>) -> Done {
+    let (mut rest, mut offset) = (call.args.rest, call.args.offset);
+    if let Some(what) = call.args.subcommand().filter(|what| what.word.len() > 1)
+        && console.session.stops.named(what.word).is_none()
+    {
+        if "checkpoints".starts_with(what.word) {
+            return delete_checkpoints(console, what.rest, what.offset);
+        }
+        if "breakpoints".starts_with(what.word) {
+            (rest, offset) = (what.rest, what.offset);
+        }
+    }
+    let numbers = numbers(console, rest, offset)?;
     for number in &numbers {
         console.session.stops.remove(*number);
     }

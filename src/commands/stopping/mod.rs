@@ -55,6 +55,23 @@ pub const COMMANDS: &[Command] = &[
         ..POINT
     },
     Command {
+        name: "rwatch",
+        usage: "rwatch [-name NAME] SITE [if EXPR]",
+        about: "stop after each op that reads a site",
+        help: "The stop is after the op, so $cursor is what it made of the value. ptype SITE lists the readers.",
+        examples: &["rwatch L1.resid_pre\nrun", "rwatch L2.attn.pattern if max($) > 1\nrun"],
+        run: |console, call| breakpoints::watch_access(console, &call, false),
+        ..POINT
+    },
+    Command {
+        name: "awatch",
+        usage: "awatch [-name NAME] SITE [if EXPR]",
+        about: "stop after the op that computes a site, and after each op that reads it",
+        examples: &["awatch L1.resid_pre\nrun", "awatch L2.attn.z\nrun\ncontinue"],
+        run: |console, call| breakpoints::watch_access(console, &call, true),
+        ..POINT
+    },
+    Command {
         name: "catch",
         usage: "catch [-name NAME] nan|inf|dead [LOC] [if EXPR]\ncatch [-name NAME] overflow|norm-jump|saturated|diverge|vanish|explode [THRESHOLD] [LOC] [if EXPR]\ncatch [-name NAME] token \"TEXT\"|ID... [if EXPR]\ncatch [-name NAME] pass [if EXPR]",
         about: "stop where something happens: at the op that produces it, never where it is passed on",
@@ -116,7 +133,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "delete",
         short: &["d"],
-        usage: "delete [N...]\ndelete checkpoint N...",
+        usage: "delete [breakpoints] [N...]\ndelete checkpoint N...",
         about: "delete breakpoints: those named, or all; or checkpoints",
         examples: &[
             "start\ncheckpoint\ndelete checkpoint 1",
@@ -124,6 +141,16 @@ pub const COMMANDS: &[Command] = &[
             "break L1\nbreak L2\nbreak L3\nd 1-2",
         ],
         run: breakpoints::delete,
+        ..CHANGING
+    },
+    Command {
+        name: "clear",
+        usage: "clear [LOC]",
+        about: "delete the breakpoints at a location, or at the cursor",
+        help: "delete takes numbers, and deletes stop points of all kinds.",
+        examples: &["break L2.attn.z\nclear L2.attn.z", "break L1\nrun\nclear"],
+        takes: Takes::Location,
+        run: breakpoints::clear,
         ..CHANGING
     },
     Command {

@@ -84,6 +84,8 @@ pub struct Introduced {
     /// Whether it is beyond rounding.
     pub culprit: bool,
     pub reason: Option<Reason>,
+    /// Whether no reason was looked for, because it was in many ops before.
+    pub untried: bool,
     /// What is left of it in 64 bits: where both sides can be run the difference of their ops, else how far the other
     /// side's value is from the exact one. `None` if it was not repeated.
     pub in_double: Option<f64>,
@@ -166,7 +168,8 @@ pub fn bisect(session: &Session, other: &mut Other<'_>, start: Start) -> Result<
         }
         let several = stretch.ops().count() > 1;
         long += usize::from(one.culprit && several);
-        if one.culprit && (!several || long <= REASONED) {
+        one.untried = one.culprit && several && long > REASONED;
+        if one.culprit && !one.untried {
             let known = Known {
                 stretch: &stretch,
                 weights,
@@ -183,6 +186,7 @@ pub fn bisect(session: &Session, other: &mut Other<'_>, start: Start) -> Result<
         }
         if faint {
             one.culprit = one.reason.is_some();
+            one.untried &= one.culprit;
         }
         // A reason that is not found may be one that was not looked for to the end.
         proceed()?;

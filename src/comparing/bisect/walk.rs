@@ -94,6 +94,7 @@ impl Visitor for Walk<'_> {
             from: from.iter().map(|&op| self.program.ops[op].site.clone()).collect(),
             culprit: false,
             reason: None,
+            untried: false,
             in_double: None,
         });
         let data = theirs.iter().map(|x| *x as f32).collect();

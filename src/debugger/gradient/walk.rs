@@ -104,7 +104,7 @@ impl Session {
                 Kind::Break => Ok(Some(Vec::new())),
                 Kind::Catch(catch) => self.caught_backward(&catch.clone(), at),
                 // Values do not change on the way back.
-                Kind::Watch(_) | Kind::Trace(_) | Kind::Print(_) => continue,
+                Kind::Watch(_) | Kind::Access { .. } | Kind::Trace(_) | Kind::Print(_) => continue,
             };
             let found = match found {
                 Ok(Some(lines)) => self.finding(number, &crossing, lines, None),

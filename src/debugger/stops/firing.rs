@@ -57,6 +57,11 @@ impl Session {
         // Only what is asked is copied: a trace holds what it kept at every crossing so far.
         match &point.kind {
             Kind::Break | Kind::Trace(_) | Kind::Print(_) => {}
+            Kind::Access { op, .. } => {
+                let site = &self.run.program.ops[*op].site;
+                let how = if crossing.op == *op { "computed" } else { "read" };
+                lines.push(format!("{site} was {how} by this op"));
+            }
             Kind::Watch(watch) => match self.changed(&watch.expr.clone(), &point.crossings.clone())? {
                 Some(found) => change = Some(found),
                 None => return Ok(None),
@@ -82,7 +87,8 @@ impl Session {
         }
         let Some(point) = self.stops.get(number) else { return Ok(None) };
         let (kind, what, commands) = (point.kind.word(), point.location.clone(), point.commands.clone());
-        Ok(Some(Finding { number, kind, what, lines, change, commands }))
+        let before = crossing.position == crossing.op;
+        Ok(Some(Finding { number, kind, what, before, lines, change, commands }))
     }
 
     /// Counts a hit, and says whether the stop point fires at it.

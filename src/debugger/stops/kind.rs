@@ -10,6 +10,11 @@ use crate::lang::Expr;
 pub enum Kind {
     Break,
     Watch(Watch),
+    /// The value of an op is read, or read or computed: its places say where.
+    Access {
+        op: usize,
+        written: bool,
+    },
     /// Something that happens.
     Catch(Catch),
     /// Nothing: it counts.
@@ -24,6 +29,8 @@ impl Kind {
         match self {
             Kind::Break => "breakpoint",
             Kind::Watch(_) => "watchpoint",
+            Kind::Access { written: false, .. } => "read watchpoint",
+            Kind::Access { written: true, .. } => "access watchpoint",
             Kind::Catch(_) => "catchpoint",
             Kind::Trace(_) => "trace",
             Kind::Print(_) => "dprintf",

@@ -61,7 +61,20 @@ impl Session {
         }
     }
 
-    /// Asks something with the cursor at another place, which must not be after it.
+    /// An expression as it was at another stop.
+    ///
+    /// # Errors
+    /// If the branch or the pass is gone, or the expression cannot be evaluated there.
+    pub fn at_visited(&mut self, (branch, at): (usize, Mark), expr: &Expr) -> Result<Datum> {
+        let known = self.run.branches.get(branch).is_some_and(|branch| at.pass < branch.passes());
+        if !known {
+            return Err("the pass of the last stop is no longer there".into());
+        }
+        let mut session = self.in_branch(branch);
+        Ok(session.at_place(at, |session| eval::evaluate(expr, &mut RunScope::new(session)))?)
+    }
+
+    /// Asks something with the cursor at another place, at which its values are known.
     fn at_place<T>(&mut self, at: Mark, ask: impl FnOnce(&mut Session) -> T) -> T {
         let here = (self.run.pass, self.run.cursor);
         (self.run.pass, self.run.cursor) = (at.pass, at.op);

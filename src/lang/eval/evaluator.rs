@@ -3,7 +3,7 @@
 use super::functions::{Call, function_of};
 use super::{At, Datum, Scope};
 use crate::lang::site::{NameKind, resolve};
-use crate::lang::{BinaryOp, Expr, ExprKind, LangError, Result, SiteRef, Span, Unavailable};
+use crate::lang::{BinaryOp, Expr, ExprKind, IndexItem, IndexKind, LangError, Result, SiteRef, Span, Unavailable};
 use crate::tensor::Value;
 use crate::tensor::ops::Slice;
 
@@ -41,11 +41,26 @@ impl Evaluator<'_> {
                 let function = function_of(&call)?;
                 (function.call)(self, &call.bind(function)?)
             }
-            ExprKind::Index { base, items } => {
-                let datum = self.eval(base)?;
-                self.index(datum, base.span, items)
-            }
+            ExprKind::Index { base, items } => match (&base.kind, self.row_of(items)) {
+                (ExprKind::Site(site), Some((row, others))) => {
+                    // SITE[row=1]: another row than the focused one.
+                    let all = self.site_with(site, |scope, site| scope.all_rows(site))?;
+                    let value = self.index(Datum::Tensor(all), base.span, &[row])?;
+                    if others.is_empty() { Ok(value) } else { self.index(value, base.span, &others) }
+                }
+                _ => {
+                    let datum = self.eval(base)?;
+                    self.index(datum, base.span, items)
+                }
+            },
         }
+    }
+
+    /// The item of a slice that names a row, and the other items.
+    fn row_of(&self, items: &[IndexItem]) -> Option<(IndexItem, Vec<IndexItem>)> {
+        let is_row = |item: &&IndexItem| item.axis.as_ref().is_some_and(|axis| axis.value == "row");
+        let row = items.iter().find(is_row).filter(|item| matches!(item.kind, IndexKind::At(_)))?;
+        Some((row.clone(), items.iter().filter(|item| !is_row(item)).cloned().collect()))
     }
 
     /// A bare name: a site, or a function that needs no arguments, such as `loss` and `prob`.

@@ -57,7 +57,11 @@ impl Evaluator<'_> {
                 continue;
             }
             let axis = match &item.axis {
-                Some(name) => value.axis(&name.value).at(name.span)?,
+                Some(name) => value.axis(&name.value).at(name.span).map_err(|error| match name.value.as_str() {
+                    "row" => error
+                        .help("a value is that of the focused row: SITE[row=1] reads another, focus row=1 goes there"),
+                    _ => error,
+                })?,
                 None => {
                     next += 1;
                     next - 1

@@ -62,6 +62,15 @@ impl Conversation {
         changed
     }
 
+    /// The same conversation with the answer of the model and what the user says then.
+    pub fn with_turn(&self, answer: &str, text: &str) -> Conversation {
+        let mut longer = self.clone();
+        let of =
+            |role: &str, content: &str| [("role", role), ("content", content)].map(|(key, x)| (key.into(), x.into()));
+        longer.messages.extend([of("assistant", answer), of("user", text)].map(Map::from_iter));
+        longer
+    }
+
     pub fn messages(&self) -> &[Map<String, Value>] {
         &self.messages
     }
@@ -127,6 +136,10 @@ mod tests {
         let conversation = Conversation::of_user("a", Some("s"));
         assert_eq!(conversation.with_user("b"), Conversation::of_user("b", Some("s")));
         assert!(conversation.awaits_answer());
+        let longer = conversation.with_turn("b", "c");
+        let roles: Vec<_> = longer.messages().iter().map(|message| message["role"].as_str().unwrap()).collect();
+        assert_eq!(roles, ["system", "user", "assistant", "user"]);
+        assert!(longer.awaits_answer());
         let only = Conversation::parse("a", br#"[{"role": "system", "content": "s"}]"#).unwrap();
         assert_eq!(only.with_user("b"), Conversation::of_user("b", Some("s")));
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::conversation::Conversation;
 use super::error::ChatError;
 use super::sandbox::Place;
 use crate::model::checkpoint::CheckpointFiles;
@@ -69,6 +70,12 @@ impl Templates {
             (None, [only]) => Ok(only.clone()),
             (None, _) => named(DEFAULT).ok_or_else(|| ChatError::NoDefault { names: names() }),
         }
+    }
+
+    /// The text that a template makes of a conversation, with the beginning of an answer if one is to come. It contains the special
+    /// tokens.
+    pub fn render(&self, template: &Template, conversation: &Conversation) -> Result<String, ChatError> {
+        self.place.render(template, conversation, &self.tokens, conversation.awaits_answer())
     }
 
     pub fn is_empty(&self) -> bool {

@@ -19,7 +19,7 @@ use kinds::{FAULTS, Fault};
 pub fn culprits(table: &Table) -> Vec<(String, String)> {
     let text = |cell: &Cell| if let Cell::Text(text) = cell { text.clone() } else { String::new() };
     let introduced = |row: &&Vec<Cell>| text(&row[4]) == "introduced";
-    table.rows.iter().filter(introduced).map(|row| (text(&row[0]), text(&row[5]))).collect()
+    table.rows.iter().filter(introduced).map(|row| (text(&row[0]), text(&row[6]))).collect()
 }
 
 fn input(model: &Model) -> Input {

@@ -47,7 +47,7 @@ pub fn diff(console: &mut Console, call: Call<'_>) -> Done {
     let nothing = || mistake("expected what to compare", Span::at(call.args.offset), USAGE);
     let first = left.next().ok_or_else(nothing)?;
     if of_weights {
-        return console.diff_weights(&first, &left.collect::<Vec<_>>(), given.has("-all"), given.has("-fail"));
+        return console.diff_weights(&first, &left.collect::<Vec<_>>(), &given);
     }
     let first = console.side(&first, prefix)?;
     let second = match left.peek().map(|word| console.side(word, prefix)) {
@@ -78,7 +78,8 @@ pub fn diff(console: &mut Console, call: Call<'_>) -> Done {
     comparison.before.extend([&a, &b].into_iter().filter_map(|side| console.session.missing_in(side)));
     console.compare(&a, &b, &sites, &mut comparison)?;
     comparison.apart.extend(left_out.into_iter().map(|site| (site, Lack::Left)));
-    let (answer, beyond) = console.report(&a, &b, &comparison, given.has("-all"));
+    let (answer, beyond) = console.report(&a, &b, &comparison, given.has("-all") || given.has("-sort"));
+    let answer = given.rows(answer)?;
     if let (Some(message), true) = (beyond, given.has("-fail")) {
         return Err(message.into());
     }

@@ -3,7 +3,7 @@
 use super::{Comparison, Lack};
 use crate::answer::Table;
 use crate::answer::numbers::significant;
-use crate::commands::comparing::shared::{few, shown};
+use crate::commands::comparing::shared::{few, listing, shown};
 use crate::commands::state::Console;
 use crate::debugger::sides::Side;
 use crate::dumps::Dump;
@@ -52,11 +52,13 @@ impl Console {
         }
         let rows = if found.by.is_some() { &found.parts } else { &found.rows };
         let differs = |(_, d): &(String, Difference)| d.verdict() == Verdict::Different;
-        let rows = shown(rows, all, differs, |(_, d)| d.relative).into_iter();
-        let rows = rows.map(|(site, d)| (site, d.max, d.relative, d.rms, d.nmse, d.cosine, d.ulp, d.beyond));
+        let (rows, rest) = shown(rows, all, differs, |(_, d)| d.relative);
+        let rows =
+            rows.into_iter().map(|(site, d)| (site, d.max, d.relative, d.rms, d.nmse, d.cosine, d.ulp, d.beyond));
         let table = Table::new(["Site", "Max abs", "Max rel", "RMS", "NMSE", "Cosine", "ULP", "Beyond"]);
+        let table = listing(table.title(lines.join("\n")).rows(rows), rest);
         let message = first.map(|first| format!("{left} and {right} differ: {first}"));
-        (table.title(lines.join("\n")).rows(rows), message)
+        (table, message)
     }
 
     /// `head 2, q 3, k 1`: where the largest difference of a site is.

@@ -3,7 +3,7 @@
 use super::USAGE;
 use crate::answer::Table;
 use crate::commands::comparing::reasons::related;
-use crate::commands::frame::{Done, mistake};
+use crate::commands::frame::{Done, Options, mistake};
 use crate::commands::state::Console;
 use crate::comparing::{WeightDifference, weight_differences};
 use crate::debugger::Result;
@@ -15,7 +15,7 @@ use crate::model::Weights;
 const LISTED: usize = 16;
 
 impl Console {
-    pub(crate) fn diff_weights(&mut self, first: &Word, rest: &[Word], all: bool, fail: bool) -> Done {
+    pub(crate) fn diff_weights(&mut self, first: &Word, rest: &[Word], given: &Options) -> Done {
         let (a, b) = match rest {
             [] => (Side::Branch(self.session.run.current), self.side(first, "")?),
             [second] => (self.side(first, "")?, self.side(second, "")?),
@@ -35,11 +35,10 @@ impl Console {
                 format!("{left} against {right}: {differing} of {count} weights differ, the most {}{why}", first.id)
             }
         };
-        if fail && differing > 0 {
+        if given.has("-fail") && differing > 0 {
             return Err(title.into());
         }
-        let shown = found.into_iter().take(if all { usize::MAX } else { LISTED });
-        let rows = shown.map(|WeightDifference { id, relative, difference, relation }| {
+        let rows = found.into_iter().map(|WeightDifference { id, relative, difference, relation }| {
             let found = difference.as_ref();
             let numbers =
                 (found.map(|_| relative), found.map(|d| d.max), found.map(|d| d.cosine), found.map(|d| d.beyond));
@@ -47,7 +46,8 @@ impl Console {
             (id.to_string(), numbers.0, numbers.1, numbers.2, numbers.3, relation)
         });
         let table = Table::new(["Weight", "Relative", "Max abs", "Cosine", "Changed", "Relation"]);
-        Ok(table.title(title).rows(rows).into())
+        let table = table.title(title).rows(rows).listing((0..differing).collect(), LISTED);
+        Ok(given.rows(table)?.into())
     }
 
     /// The weights of a side, edits included.

@@ -2,8 +2,11 @@
 
 mod redundancy;
 
-use crate::analysis::attention::{KINDS, METRICS, Metric, Scored, Text, Toward, averaged, kind, of_session, scores};
+use crate::analysis::attention::{
+    KINDS, METRICS, Metric, Scored, Text, Toward, averaged, kind, of_session, scores, unlike,
+};
 use crate::analysis::repeated_tokens::{RepeatedTokens, on_repeated_tokens};
+use crate::answer::numbers::significant;
 use crate::answer::{Cell, MapView, Table};
 use crate::commands::frame::{Done, mistake};
 use crate::commands::state::{Call, Console};
@@ -23,16 +26,18 @@ pub const HEAD_SCORES: [&str; METRICS.len() - 1] = {
     names
 };
 
-/// `heads [LAYER...] [-sort SCORE] [-grid SCORE] [-to TOKEN [-pos P]] [-over FILE | -repeated N [-seed S]]`, `heads [LAYER...] -redundant [-over FILE]`.
+/// Heads that are listed: those that differ most from the median head.
+const LISTED: usize = 15;
+
+/// `heads [LAYER...] [-top N] [-sort COLUMN] [-all] [-grid SCORE] [-to TOKEN [-pos P]] [-over FILE | -repeated N [-seed S]]`, `heads [LAYER...] -redundant [-over FILE]`.
 pub fn heads(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = call.options()?;
-    let sort = given.value("-sort").map(metric).transpose()?;
     let grid = given.value("-grid").map(metric).transpose()?;
     let layers = left.iter().map(|word| layer(console, word)).collect::<Result<Vec<_>, _>>()?;
     let seed = given.value("-seed").map(parse_count).transpose()?.unwrap_or(0);
     let [over, repeated, to, pos] = ["-over", "-repeated", "-to", "-pos"].map(|name| given.value(name));
     let redundant = given.get("-redundant");
-    if let Some(option) = redundant.filter(|_| sort.is_some() || grid.is_some() || repeated.is_some()) {
+    if let Some(option) = redundant.filter(|_| given.has("-sort") || grid.is_some() || repeated.is_some()) {
         let message = "-redundant lists pairs of heads; it cannot be combined with -sort, -grid or -repeated";
         return Err(mistake(message, option.span, "heads -redundant, with layers and -over FILE at most"));
     }
@@ -58,7 +63,7 @@ pub fn heads(console: &mut Console, call: Call<'_>) -> Done {
     if redundant.is_some() {
         return redundancy::report(console, &layers, over);
     }
-    let (mut found, text) = match (repeated, over) {
+    let (found, text) = match (repeated, over) {
         (Some(word), _) => {
             let n = parse_count(word)? as usize;
             let mut found = on_repeated(console, n, seed).map_err(|error| error.at(word.span))?;
@@ -97,19 +102,16 @@ pub fn heads(console: &mut Console, call: Call<'_>) -> Done {
     if found.is_empty() {
         return Err("no attention pattern has been computed yet; \"run\" computes all of them".into());
     }
-    if let Some(metric) = grid.or(sort).filter(|metric| found.iter().all(|one| (metric.of)(&one.scores).is_nan())) {
+    if let Some(metric) = grid.filter(|metric| found.iter().all(|one| (metric.of)(&one.scores).is_nan())) {
         let further = "run the pass further, or choose another score";
         let help = if metric.name == "to" { "heads -to TOKEN" } else { further };
-        let span = given.value("-grid").or(given.value("-sort")).map_or(Span::at(call.args.offset), |word| word.span);
+        let span = given.value("-grid").map_or(Span::at(call.args.offset), |word| word.span);
         return Err(mistake(format!("there is no score {} here", metric.name), span, help));
     }
     if let Some(metric) = grid {
         return Ok(layer_by_head(&found, metric, &text).into());
     }
-    if let Some(metric) = sort {
-        found.sort_by(|a, b| (metric.of)(&b.scores).total_cmp(&(metric.of)(&a.scores)));
-    }
-    Ok(table(console, &found, &text).into())
+    Ok(given.rows(table(console, &found, &text))?.into())
 }
 
 impl Console {
@@ -157,18 +159,36 @@ fn table(console: &Console, found: &[Scored], text: &str) -> Table {
         "separators" => found.iter().any(|one| one.scores.separators > 0.0),
         _ => found.iter().any(|one| !(metric.of)(&one.scores).is_nan()),
     };
-    let shown: Vec<&Metric> = METRICS.iter().filter(says).collect();
-    let columns = ["Head", "Kind"].into_iter().chain(shown.iter().map(|metric| metric.name));
-    let rows = found.iter().map(|one| {
-        let mut row: Vec<Cell> =
-            vec![format!("L{}H{}", one.layer, one.head).into(), kind(&one.scores).unwrap_or_default().into()];
+    let mut shown: Vec<&Metric> = METRICS.iter().filter(says).collect();
+    // What was asked for tells most.
+    let asked = shown.iter().position(|metric| metric.name == "to");
+    shown[..asked.map_or(0, |at| at + 1)].rotate_right(usize::from(asked.is_some()));
+    let columns = ["Head", "Kind", "Unusual"].into_iter().chain(shown.iter().map(|metric| metric.name));
+    let unlike = unlike(found);
+    let rows = found.iter().zip(&unlike).map(|(one, (name, by))| {
+        let sign = if *by < 0.0 { "-" } else { "+" };
+        let unusual =
+            if name.is_empty() { String::new() } else { format!("{name} {sign}{}", significant(by.abs(), 2)) };
+        let name = format!("L{}H{}", one.layer, one.head);
+        let mut row: Vec<Cell> = vec![name.into(), kind(&one.scores).unwrap_or_default().into(), unusual.into()];
         row.extend(shown.iter().map(|metric| Cell::Num((metric.of)(&one.scores))));
         row
     });
-    let rules: Vec<String> = KINDS.iter().map(|(name, _, rule)| format!("{name}: {rule}")).collect();
-    let title =
-        format!("attention heads {text}, by their patterns and what they write (measured)\n{}", rules.join("; "));
-    Table::new(columns).title(title).rows(rows)
+    let title = format!("attention heads {text}, by their patterns and what they write (measured)\n{}", by_kind(found));
+    let measure = |i: usize| asked.map_or(unlike[i].1.abs(), |_| found[i].scores.to);
+    let mut order: Vec<usize> = (0..found.len()).collect();
+    order.sort_by(|a, b| measure(*b).total_cmp(&measure(*a)));
+    Table::new(columns).title(title).rows(rows).listing(order, LISTED)
+}
+
+/// `270 heads: 12 previous (previous > 0.5), 258 of no kind`.
+fn by_kind(found: &[Scored]) -> String {
+    let count = |name: Option<&str>| found.iter().filter(|one| kind(&one.scores) == name).count();
+    let of = |(name, _, rule): &(&str, _, &str)| (count(Some(name)), format!("{name} ({rule})"));
+    let kinds = KINDS.iter().map(of).chain([(count(None), "of no kind".to_string())]);
+    let counts: Vec<String> =
+        kinds.filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    format!("{} heads: {}", found.len(), counts.join(", "))
 }
 
 /// One number for each head of each layer.

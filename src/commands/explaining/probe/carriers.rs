@@ -13,6 +13,9 @@ const LISTED: usize = 12;
 
 const UNEQUAL: &str = "their prompts have different numbers of tokens";
 
+const HOW: &str = "two prompts are a pair if they come from one line with a slot, The {nurse|pilot} said that, or if a file of columns \
+                   gives both the same value in a column called pair";
+
 /// What is put in: the site, how it is cut, whether by gradients, and what a part is called.
 const PARTS: [(&str, &[Axis], bool, &str); 3] =
     [("attn.z", &[Axis::Head], false, "H"), ("mlp_out", &[], false, " mlp"), ("mlp.post", &[Axis::Neuron], true, "N")];
@@ -71,8 +74,8 @@ pub fn report(console: &mut Console, found: &[Probed], metric: &str, names: &[St
         })?;
     }
     if used == 0 {
-        let why = if unequal > 0 { UNEQUAL } else { "no prompt has a counterpart" };
-        return Err(format!("there are no pairs of {first} and {second}: {why}").into());
+        let why = if unequal > 0 { UNEQUAL.to_string() } else { format!("no prompt has a counterpart; {HOW}") };
+        return Err(format!("there are no pairs of {name} {first} and {name} {second}: {why}").into());
     }
     all.sort_by(|a, b| b.moved.abs().total_cmp(&a.moved.abs()));
     let rows = all.into_iter().take(LISTED).map(|one| {

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 
 use cases::{Case, read};
 
-use crate::analysis::samples::{Mean, mean};
-use crate::answer::Table;
-use crate::answer::numbers::{short, significant};
+use crate::analysis::samples::{Mean, mean, welch};
+use crate::answer::numbers::significant;
+use crate::answer::{Cell, Table};
 use crate::commands::frame::{Done, mistake};
 use crate::commands::state::{Call, Console, tokens};
 use crate::debugger::{Result, RunScope};
@@ -22,11 +22,17 @@ use crate::tensor::step;
 /// A field with so many values divides the prompts; with more of them it is likely to tell them apart one by one.
 const FEW: usize = 20;
 
+/// The field that says which prompts are pairs.
+const PAIR: &str = "pair";
+
 /// Kinds of trouble with prompts that are reported.
 const TROUBLES: usize = 4;
 
 /// A group that is so many times larger than a different one is reported.
 const IMBALANCE: usize = 3;
+
+/// Said once, whatever the number of prompts.
+const PLAIN: &str = "the prompts were not put through the model's chat template";
 
 /// A prompt with its number.
 struct Probed {
@@ -52,12 +58,13 @@ pub fn probe(console: &mut Console, call: Call<'_>) -> Done {
         None => return Err("this model has no loss: give a number, as in -metric label(\"POSITIVE\")".into()),
     };
     let mut troubles: BTreeMap<String, usize> = BTreeMap::new();
-    let mut found = Vec::new();
+    let (mut found, mut plain) = (Vec::new(), None);
     let count = all.len();
     for (done, case) in all.into_iter().enumerate() {
         step("probing", done as u64, count as u64)?;
         match console.number_on(&case, &case.prompt, &metric)? {
-            Ok((value, warnings)) => {
+            Ok((value, warnings, note)) => {
+                plain = plain.or(note);
                 warnings.into_iter().for_each(|warning| *troubles.entry(warning).or_default() += 1);
                 found.push(Probed { case, value });
             }
@@ -70,6 +77,7 @@ pub fn probe(console: &mut Console, call: Call<'_>) -> Done {
     }
     let names = groups_of(&found, given.value("-by").map(|word| &*word.text))?;
     let mut lines = notes(&found, &troubles, &names);
+    lines.extend(plain.map(|_| PLAIN.to_string()));
     lines.extend(unusual.map(|unusual| format!("{}: {unusual}", file.text)));
     if given.has("-words") {
         return words::report(console, &found, &metric, &lines, seed);
@@ -92,6 +100,7 @@ fn groups_of(found: &[Probed], by: Option<&str>) -> Result<Vec<String>> {
         };
     }
     let few = 2..=FEW.max(found.len() / 4);
+    names.retain(|name| name != PAIR);
     Ok(names.into_iter().filter(|name| few.contains(&divided(found, name).len())).collect())
 }
 
@@ -152,21 +161,32 @@ fn by_group(found: &[Probed], metric: &str, names: &[String], lines: &[String], 
         table = table.rows(groups.iter().map(|(value, all)| row(format!("{name} {value}"), all)));
         let [(first, _), (second, _)] = groups.as_slice() else { continue };
         let pairs: Vec<f64> = pairs(found, name, first, second).iter().map(|(a, b)| a.value - b.value).collect();
+        let difference = format!("{name} {first} - {second}");
         if !pairs.is_empty() {
-            let Mean { count, mean, interval, .. } = mean(&pairs, seed);
-            let within = interval.map_or(String::new(), |(low, high)| format!(", {} to {}", short(low), short(high)));
-            let of_pairs = format!("{count} pairs: {}{within}", significant(mean, 4));
-            table.title += &format!("\n{name} {first} compared with {second}, {of_pairs}");
+            table.push(row(format!("{difference}, {} pairs", pairs.len()), &pairs));
+            table.title += &format!("\n{difference}: the mean of the differences of {} pairs", pairs.len());
+        } else if let Some(found) = welch(&groups[0].1, &groups[1].1) {
+            let (low, high) = found.interval;
+            let count = groups[0].1.len() + groups[1].1.len();
+            table.push((difference.clone(), count, found.difference, low, high, Cell::Empty));
+            let p = significant(found.p, 2);
+            table.title += &format!(
+                "\n{difference}: the difference of the means of two groups without pairs, with its 95 % interval by \
+                 Welch's t-test, p = {p}"
+            );
         }
     }
     lines.iter().for_each(|line| table.title += &format!("\n{line}"));
     table
 }
 
-/// Prompts that differ in one field alone: of the first value and of the second.
+/// Prompts that differ in one field alone, or that their file calls pairs: of the first value and of the second.
 fn pairs<'a>(found: &'a [Probed], name: &str, first: &str, second: &str) -> Vec<(&'a Probed, &'a Probed)> {
     // What a template makes of one line differs in its slots alone.
     let alike = |a: &Case, b: &Case| {
+        if let [Some(ours), Some(theirs)] = [a, b].map(|case| case.fields.get(PAIR)) {
+            return ours == theirs;
+        }
         let [ours, theirs] = [a, b].map(|case| case.fields.iter().filter(|(field, _)| *field != name));
         ours.eq(theirs) && a.prompt.replacen(first, second, 1) == b.prompt
     };
@@ -175,8 +195,8 @@ fn pairs<'a>(found: &'a [Probed], name: &str, first: &str, second: &str) -> Vec<
     found.iter().filter(|one| has(one, first)).filter_map(|a| Some((a, partner(a)?))).collect()
 }
 
-/// A number and what is odd about its prompt, or why there is none.
-type Number = Result<(f64, Vec<String>)>;
+/// A number, what is odd about its prompt, and what is to be known of it, or why there is none.
+type Number = Result<(f64, Vec<String>, Option<String>)>;
 
 impl Console {
     /// The number of a prompt: a separate pass, with the edits of the current branch.
@@ -187,9 +207,9 @@ impl Console {
             Err(why) => return Ok(Err(why)),
         };
         self.within(session, |console| {
-            let warnings = tokens::warnings(console);
+            let (warnings, note) = (tokens::warnings(console), tokens::without_template(console));
             let value = number(&expr, &mut RunScope::new(&mut console.session));
-            Ok(Ok((value.map_err(|error| format!("{text}: {}", error.message))?, warnings)))
+            Ok(Ok((value.map_err(|error| format!("{text}: {}", error.message))?, warnings, note)))
         })
     }
 }

@@ -30,7 +30,7 @@ pub fn report(console: &mut Console, found: &[Probed], metric: &str, lines: &[St
             if rest.is_empty() {
                 continue;
             }
-            if let Ok((without, _)) = console.number_on(&one.case, &rest.join(" "), metric)? {
+            if let Ok((without, ..)) = console.number_on(&one.case, &rest.join(" "), metric)? {
                 moved.entry(bare(part)).or_default().push(one.value - without);
             }
         }

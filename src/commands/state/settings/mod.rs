@@ -9,6 +9,7 @@ mod list;
 
 use crate::answer::{Answer, ErrorView};
 use crate::debugger::{Error, Result};
+use crate::lang::command::alike;
 use crate::lang::words::{Word, words};
 use crate::lang::{LangError, Span};
 pub use list::SETTINGS;
@@ -69,6 +70,14 @@ impl Setting {
     }
 }
 
+/// Settings of gdb that scripts set and that mean nothing here: they are accepted, and do nothing.
+const IGNORED: [&str; 5] = ["confirm", "pagination", "width", "height", "verbose"];
+
+/// Whether a word is a setting of gdb without a meaning here.
+pub(crate) fn is_ignored(word: &str) -> bool {
+    IGNORED.contains(&word)
+}
+
 /// Whether a word begins the name of a setting: it is a group, a name, or near enough to one to be meant.
 fn is_meant(word: &str) -> bool {
     let heads = SETTINGS.iter().map(|setting| setting.name.split(' ').next().unwrap_or_default());
@@ -97,9 +106,7 @@ pub(crate) fn find(given: &[Word], end: usize) -> Result<(&'static Setting, usiz
         _ => {
             let of = if group.is_empty() { String::new() } else { format!(" of {group}") };
             let names: Vec<&str> = of_group.iter().map(|setting| setting.parts().1).collect();
-            let likeness = |name: &&&str| strsim::jaro_winkler(&word.text, name);
-            let nearest = names.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-            let near = nearest.filter(|name| likeness(name) > 0.8);
+            let near = alike(&word.text, names.iter().copied());
             let help = match near {
                 Some(name) => format!("did you mean {name}?"),
                 None => format!("one of {}", names.join(", ")),
@@ -114,6 +121,9 @@ pub(crate) fn set(console: &mut Console, text: &str, offset: usize) -> Option<Do
     let length = text.find(|c: char| !(c.is_ascii_lowercase() || c == '-')).unwrap_or(text.len());
     let (word, rest) = text.split_at(length);
     let assigns = ["=", "+=", "-=", "*=", "/=", "["].iter().any(|sign| rest.trim_start().starts_with(sign));
+    if is_ignored(word) && !assigns {
+        return Some(Ok(Answer::Text(String::new())));
+    }
     if assigns || !(rest.is_empty() || rest.starts_with(char::is_whitespace)) || !is_meant(word) {
         return None;
     }
