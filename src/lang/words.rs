@@ -308,7 +308,7 @@ mod tests {
         assert_eq!(read(&format!("-metric {all}")), is(all, "", 1));
         assert_eq!(read(&format!("-metric '{all}' A -first")), is(all, "A", 2));
         assert_eq!(read(r#"-metric "logit(\" a\") - x" A"#), is(r#"logit(" a") - x"#, "A", 1));
-        assert_eq!(read("-metric x -- A"), is("x", "", 1));
+        assert_eq!(read("-metric x -- A"), is("x", "A", 1));
         let fails = |text| take_options(text, 0, &KNOWN).expect_err(text);
         assert_eq!(fails("-metric -first").message, "option -metric needs a value");
         assert_eq!(fails("-metric").message, "option -metric needs a value");

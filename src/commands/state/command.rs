@@ -118,7 +118,7 @@ impl Call<'_> {
 
     /// The options before an expression, in which a minus is not an option, and the expression with the byte at which it begins.
     pub fn options_before(&self) -> Result<(Options, &str, usize)> {
-        let mut words = self.words()?;
+        let words = self.words()?;
         let is_option = |word: &Word| {
             let name = word.text.strip_prefix('-').filter(|_| !word.quoted);
             name.is_some_and(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '-'))
@@ -132,9 +132,9 @@ impl Call<'_> {
             count += 1 + usize::from(takes_value(word));
         }
         let start = words.get(count).map_or(self.end().start, |word| word.span.start);
-        words.truncate(count);
-        let (options, _) = Options::take(words, self.command.options)?;
-        Ok((options, &self.args.rest[start - self.args.offset..], start))
+        let (before, expression) = self.args.rest.split_at(start - self.args.offset);
+        let (options, _) = Options::take(before, self.args.offset, self.command.options)?;
+        Ok((options, expression, start))
     }
 
     pub fn no_arguments(&self) -> Result<()> {
