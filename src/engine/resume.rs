@@ -8,7 +8,7 @@ use super::lists::{fault_of, refused};
 use super::messages::{Event, Source};
 use super::script::{self, Builtin, Opener, opener};
 use super::thread::Engine;
-use crate::answer::{Answer, Reason};
+use crate::answer::{Answer, Reason, text};
 use crate::commands::{Console, Outcome};
 
 /// How the commands of a journal ended.
@@ -22,6 +22,8 @@ struct Tally {
     looked: Vec<String>,
     /// Those that were interrupted now.
     skipped: Vec<String>,
+    /// The lines of the last stop.
+    stop: Vec<String>,
 }
 
 impl Engine {
@@ -29,11 +31,11 @@ impl Engine {
     /// again. Commands that changed nothing are left out, and so are read-only commands, unless a later command needs
     /// their values. Ctrl-C skips the command that is running.
     pub(super) fn resume(&mut self, id: u64, file: &Path) -> Outcome {
-        let (start, text) = match journal::read(file) {
+        let (start, written) = match journal::read(file) {
             Ok(read) => read,
             Err(error) => return refused(error),
         };
-        let (mut entries, cut) = journal::entries(&text);
+        let (mut entries, cut) = journal::entries(&written);
         let needed = entries.iter().rposition(needs_history).unwrap_or(0);
         let (mut tally, count) = (Tally::default(), entries.len());
         for (number, entry) in entries.iter_mut().enumerate() {
@@ -61,6 +63,9 @@ impl Engine {
                 // An interrupt that came too late for this command is meant for the next.
                 Fate::Done | Fate::Looked(_) => false,
             };
+            if let Some(stop @ Answer::Stop(_)) = outcome.as_ref().map(|outcome| &outcome.answer) {
+                tally.stop = text::lines(stop, None);
+            }
             if skipped {
                 tally.skipped.push(head);
                 self.forgone(entry);
@@ -83,8 +88,8 @@ impl Engine {
             Ok(journal) => self.journal = journal,
             Err(error) => return refused(format!("{} cannot be written: {error}", file.display())),
         }
-        let text = format!("Resumed {}: {}", file.display(), tally.summary(cut.as_deref()));
-        Outcome { changed: true, ..Outcome::of(Answer::Text(text)) }
+        let said = format!("Resumed {}: {}", file.display(), tally.summary(cut.as_deref()));
+        Outcome { changed: true, ..Outcome::of(Answer::Text(said)) }
     }
 
     fn again(&mut self, id: u64, file: &Path, entry: &Entry) -> Outcome {
@@ -142,6 +147,9 @@ impl Tally {
         }
         if let Some(cut) = cut {
             text += &format!("\nThe journal ends inside a block, which was left out: {cut}");
+        }
+        if !self.stop.is_empty() {
+            text += &format!("\nThe last stop was:\n{}", self.stop.join("\n"));
         }
         text
     }

@@ -97,9 +97,11 @@ fn a_session_that_is_killed_is_resumed_with_all_that_was_done() {
         "run\ncheckpoint here\ntoken 2\nset tokens[-1] = 270\nsteer L0.resid_post 0.25\nlayer 1\nrs 2\nset $x = 7\n",
         "set prompt the dog and the king\nset param(\"L0.mlp.W_in\")[3] = 0\nrun\ntokens erase 1\nuntil L1.mlp.pre\n",
     ] {
-        let found = killed_and_resumed(commands, QUESTIONS);
-        let (first, rest) = found.split_once('\n').unwrap();
-        assert!(first.starts_with("Resumed ") && first.contains(" commands"), "{found}");
+        let found = killed_and_resumed(commands, &format!("echo @@\n{QUESTIONS}"));
+        let (said, rest) = found.split_once("@@\n").unwrap();
+        assert!(said.starts_with("Resumed ") && said.contains(" commands"), "{found}");
+        let stop = said.split_once("\nThe last stop was:\n").expect("the last stop").1;
+        assert!(stop.contains("at op ") || stop.contains("end of pass"), "{found}");
         assert_eq!(rest, in_one_session(commands, QUESTIONS), "{commands}");
     }
 }
