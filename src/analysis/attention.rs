@@ -350,7 +350,7 @@ mod tests {
 
     #[test]
     fn the_unusual_head_is_named_by_what_is_unusual_and_few_tokens_make_no_sink() {
-        let of = |first, previous, tokens| Scores { first, previous, tokens, ..Scores::default() };
+        let of = |first, previous, tokens| Scores { first, previous, tokens, output: 0.25, ..Scores::default() };
         let all = [of(0.9, 0.1, 5), of(0.8, 0.1, 5), of(0.9, 0.1, 5), of(0.2, 0.15, 5)];
         let found: Vec<Scored> =
             all.into_iter().enumerate().map(|(head, scores)| Scored { layer: 0, head, scores }).collect();

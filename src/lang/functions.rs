@@ -123,10 +123,11 @@ mod tests {
         assert_eq!((error.message.as_str(), error.span.start), ("gap takes 2 arguments, found 1", 4));
         one("d0", &["x"], "x + x");
         for i in 1..8 {
-            one(&format!("d{i}"), &["x"], &format!("d{0}(d{0}(x))", i - 1));
-            if parse_expr(&format!("d{i}(v)"), 0).is_err() {
+            let body = format!("d{0}(d{0}(x))", i - 1);
+            if parse_expr(&body, 0).is_err_and(|error| error.message.contains("more than")) {
                 return;
             }
+            one(&format!("d{i}"), &["x"], &body);
         }
         panic!("no limit of size");
     }

@@ -221,16 +221,23 @@ fn check_examples(name: &str) {
     let output = run.output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let mut lines = text.lines();
-    let mut wrong = String::new();
+    let (mut wrong, mut page) = (String::new(), read(name));
     for (i, (command, wanted)) in steps.iter().enumerate() {
         let end = format!("@@{i}");
         let found: Vec<&str> = lines.by_ref().take_while(|line| *line != end).collect();
         let equal = found.len() == wanted.len() && found.iter().zip(wanted).all(|(a, b)| same(a, b));
         if !equal {
             write!(wrong, "{command}\nprinted\n{}\n{name} says\n{}\n\n", found.join("\n"), wanted.join("\n")).unwrap();
+            let step = |lines: &[&str]| [&[&*format!("(llmdbg) {command}")], lines].concat().join("\n") + "\n";
+            let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
+            page = page.replacen(&step(&wanted), &step(&found), 1);
         }
     }
-    assert!(wrong.is_empty(), "{wrong}");
+    if std::env::var_os("UPDATE_DOCS").is_some_and(|set| set == "1") {
+        fs::write(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs").join(name), page).unwrap();
+        return;
+    }
+    assert!(wrong.is_empty(), "UPDATE_DOCS=1 writes the page anew\n{wrong}");
 }
 
 #[test]

@@ -27,9 +27,9 @@ fn f37_after_a_group_of_settings_only_its_settings_are_offered_and_then_their_va
 
 #[test]
 fn f37_heads_tokens_files_and_options_are_offered() {
-    let b = bench();
+    let mut b = bench();
     assert!(offered(&b, "break L1H").contains(&"L1H0".to_string()));
-    let first = b.console.tokens()[0].text.clone();
+    let first = b.console.snapshot().tokens[0].text.clone();
     let begun: String = first.chars().take(1).collect();
     assert!(offered(&b, &format!("print logit(\"{begun}")).contains(&format!("{first}\"")), "{first}");
     let folder = tempfile::tempdir().unwrap();

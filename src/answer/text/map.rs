@@ -226,7 +226,7 @@ mod tests {
         let map = MapView::grid("patched", ("layer", labels("L", 2)), ("head", labels("", 12)), data);
         let map = map.scale(Scale::Diverging);
         let whole = lines(&map, None);
-        assert_eq!(whole[2..4], ["                        1 1".to_string(), "     0 1 2 3 4 5 6 7 8 9 0 1".into()]);
+        assert_eq!(whole[2..4], ["                         1 1".to_string(), "     0 1 2 3 4 5 6 7 8 9 0 1".into()]);
         assert_eq!(whole[6], "columns: head");
         assert!(whole[7].starts_with("largest: L1, head 5: -3; "), "{whole:?}");
         let parts = lines(&map, Some(20));

@@ -257,7 +257,7 @@ fn h_shows_the_heads_and_arrows_choose_one() {
     assert_eq!(commands_of(&mut session, "Right"), ["focus head=2"]);
     assert_eq!(commands_of(&mut session, "Home"), ["focus head=0"]);
     session.keys("m");
-    assert!(session.lines().iter().any(|line| line.contains("heads -grid previous")));
+    assert!(session.lines().iter().any(|line| line.contains("heads -grid output")));
     session.keys("Down Right Right");
     assert_eq!(commands_of(&mut session, "Enter"), ["focus head=2"]);
     assert_eq!(session.snapshot.ops[session.state.chosen_op().expect("a choice")].site, "blocks.1.attn.pattern");
@@ -273,7 +273,7 @@ fn space_shows_what_may_follow_and_a_letter_chooses_a_layout() {
     assert!(shown.contains("layout with the logit lens") && shown.contains("press the next key"), "{shown}");
     assert_eq!(commands_of(&mut session, "l"), ["layout lens"]);
     assert_eq!(session.state.layout_name, "lens");
-    assert!(session.lines().iter().any(|line| line.contains("lens -top 2")));
+    assert!(session.lines().iter().any(|line| line.contains("lens -tokens 2")));
     assert_eq!(commands_of(&mut session, "Space Space"), ["layout diff"]);
     assert_eq!(commands_of(&mut session, "Space b"), ["layout lens"]);
     assert_eq!(commands_of(&mut session, "Space Esc"), Vec::<String>::new());

@@ -1,7 +1,7 @@
 //! A pane that shows the answer of a command.
 
 use super::{Canvas, Pane, Role, State, heat, strings, text};
-use crate::answer::{Answer, Cell, Table, text as lines_of};
+use crate::answer::{Answer, Cell, Layout, Table, text as lines_of};
 use crate::frontend::tui::query::QueryPane;
 
 /// The shortest useful part of a text that is cut.
@@ -101,10 +101,10 @@ fn draw_table(canvas: &mut Canvas, query: &QueryPane, number: usize, table: &Tab
 }
 
 /// The table without its title, and without columns from the right while it is too wide for `width` and has more than
-/// three; and the number of columns left out. A column of bars stays, but its bars are shortened first if that is
-/// enough.
+/// three; and the number of columns left out. A last column of bars or of text stays: the bars are shortened first if that
+/// is enough, and the text may be cut.
 fn fitting(table: &Table, width: usize) -> (Table, usize) {
-    let mut table = Table { title: String::new(), ..table.clone() };
+    let mut table = Table { title: String::new(), layout: Layout::Columns, listed: None, more: None, ..table.clone() };
     let mut hidden = 0;
     let wide = |table: &Table| {
         let lines = lines_of::lines(&Answer::Table(table.clone()), None);
@@ -112,7 +112,6 @@ fn fitting(table: &Table, width: usize) -> (Table, usize) {
     };
     shorten_bars(&mut table, width, &wide);
     while wide(&table) > width && table.columns.len() > 3 {
-        // The last column may be cut, if something of it remains.
         let mut others = table.clone();
         others.columns.pop();
         others.rows.iter_mut().for_each(|row| row.truncate(others.columns.len()));
@@ -122,7 +121,7 @@ fn fitting(table: &Table, width: usize) -> (Table, usize) {
             break;
         }
         let bars = table.columns.last().is_some_and(String::is_empty);
-        let at = table.columns.len() - 1 - usize::from(bars);
+        let at = table.columns.len() - 1 - usize::from(bars || is_text);
         table.columns.remove(at);
         table.rows.iter_mut().filter(|row| row.len() > at).for_each(|row| drop(row.remove(at)));
         hidden += 1;
