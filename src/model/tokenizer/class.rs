@@ -74,18 +74,22 @@ impl Registered {
     fn of(config: &HfConfig) -> Registered {
         match config.model_type().unwrap_or_default() {
             "albert" => Registered::Usually(Class::Albert),
-            "bert" | "distilbert" | "electra" => Registered::Usually(Class::Bert),
+            "bert" | "distilbert" | "electra" | "ernie" | "nomic_bert" => Registered::Usually(Class::Bert),
+            "code_llama" => Registered::Usually(Class::CodeLlama),
             "camembert" => Registered::Usually(Class::Camembert),
-            "codegen" | "gpt2" | "gpt_neo" | "gptj" | "opt" | "phi" | "starcoder2" => Registered::Usually(Class::Gpt2),
+            "codegen" | "gpt2" | "gpt_neo" | "gptj" | "jais2" | "opt" | "phi" | "starcoder2" => {
+                Registered::Usually(Class::Gpt2)
+            }
             "cohere" | "cohere2" => Registered::Usually(Class::Cohere),
             "gemma" | "gemma2" | "gemma3" | "gemma3_text" => Registered::Usually(Class::Gemma),
             "gpt_neox" | "mpt" | "olmo" | "olmoe" => Registered::Usually(Class::GptNeoX),
             "qwen2" => Registered::Always(Class::Qwen2),
             "qwen2_moe" | "qwen3" | "qwen3_moe" => Registered::Usually(Class::Qwen2),
-            "roberta" => Registered::Usually(Class::Roberta),
+            "data2vec-text" | "roberta" => Registered::Usually(Class::Roberta),
             "xlm-roberta" => Registered::Usually(Class::XlmRoberta),
-            "ernie4_5" | "glm" | "glm4" | "gpt_bigcode" | "granite" | "ministral" | "mistral" | "mixtral"
-            | "modernbert" | "nemotron" | "olmo2" | "olmo3" | "persimmon" | "phi3" | "stablelm" => Registered::General,
+            "ernie4_5" | "glm" | "glm4" | "gpt_bigcode" | "granite" | "granitemoe" | "granitemoehybrid"
+            | "ministral" | "mistral" | "mixtral" | "modernbert" | "nemotron" | "olmo2" | "olmo3" | "persimmon"
+            | "phi3" | "stablelm" => Registered::General,
             _ => Registered::Nothing,
         }
     }
