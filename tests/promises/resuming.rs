@@ -193,7 +193,7 @@ fn what_is_refused_or_interrupted_without_effect_is_left_out() {
     let path = written(folder.path(), "run\nset $x = 1\nset $x = 2\n#refused\nablate L0H1\n#refused\nset $y = 3\n");
     let mut resumed = Live::new(Journal::Off);
     let said = resumed.ask(&format!("resume {}", path.display()));
-    assert!(said.ends_with("3 commands; 2 that changed nothing were left out."), "{said}");
+    assert!(said.contains("3 commands; 2 that changed nothing were left out.\n"), "{said}");
     assert!(resumed.ask("print $x").contains("= 1") && resumed.ask("print $y").contains("= 3"));
     assert!(resumed.ask("info edits").contains("No edits"));
     // A block that was cut off loses itself alone.
@@ -226,7 +226,7 @@ fn ctrl_c_skips_one_command_and_the_progress_says_which() {
         assert!(told.iter().all(|wanted| heard.contains(&wanted)), "{heard:?}");
         // The command may have ended just before: then it is the next one.
         let (_, which) = said.split_once("Interrupted and skipped: ").unwrap_or_else(|| panic!("{said}"));
-        let which = which.trim_end_matches('.');
+        let which = which.lines().next().unwrap().trim_end_matches('.');
         assert_eq!(commands.iter().filter(|command| **command == which).count(), 1, "exactly one: {said}");
         assert!(said.contains(": 5 commands"), "{said}");
         for (command, question, wanted) in [

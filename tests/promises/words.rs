@@ -28,11 +28,11 @@ fn motions_end_where_they_say() {
     says(&["start", "n 3", "next"], &["at op 3 of 49 in blocks.0", "at op 24 of 49"]);
     says(
         &["until L0.attn.scores", "fin"],
-        &["at op 11 of", "blocks.0.attn.out [pos=8, dim=32]", "Value returned is $1"],
+        &["at op 11 of", "blocks.0.attn.out 8 pos x 32 dim", "Value returned is $1"],
     );
     says(
         &["u L1.attn.z", "advance L1.mlp"],
-        &["blocks.1.attn.z [pos=8, head=4, dim=8]", "in blocks.1.mlp, pass 0; next: blocks.1.mlp.pre"],
+        &["blocks.1.attn.z 8 pos x 4 heads x 8 dim", "in blocks.1.mlp, pass 0; next: blocks.1.mlp.pre"],
     );
     says(
         &["break L*.attn.z", "r", "c", "c"],
