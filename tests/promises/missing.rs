@@ -32,6 +32,7 @@ const HEADS: &[(&str, &str, bool)] = &[
     ("gptj", "lm_head.weight", false),
     ("granite", "lm_head.weight", false),
     ("granite4-dense", "lm_head.weight", false),
+    ("granitemoe", "lm_head.weight", false),
     ("jais2", "lm_head.weight", false),
     ("llama", "lm_head.weight", false),
     ("mistral", "lm_head.weight", false),

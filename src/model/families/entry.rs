@@ -20,8 +20,8 @@ pub enum Entry {
     Each(&'static str, Role),
     /// `path.0.gate.weight` and so on for each expert: path, gate, up, down.
     Experts(&'static str, [&'static str; 3]),
-    /// `path.gate_up_proj` and `path.down_proj` of all experts.
-    Merged(&'static str),
+    /// Gate over up projection, and down projection, each a tensor of all experts.
+    Merged([&'static str; 2]),
 }
 
 /// How queries, keys and values are joined in one linear layer.
@@ -153,17 +153,17 @@ pub fn in_block(entry: &Entry, base: &str, id: WeightId, layout: Layout, spec: &
             };
             alone(format!("{base}{path}.{expert}.{name}.weight"))
         }
-        (Entry::Merged(path), Some(expert)) => {
+        (Entry::Merged([gate_up, down]), Some(expert)) => {
             let experts = spec.experts?;
             let expert = usize::from(expert);
             let (name, index, sizes) = match id.role {
-                Role::W_gate => ("gate_up_proj", 2 * expert, vec![experts.width; 2 * experts.count]),
-                Role::W_in => ("gate_up_proj", 2 * expert + 1, vec![experts.width; 2 * experts.count]),
-                Role::W_out => ("down_proj", expert, vec![spec.d_model; experts.count]),
+                Role::W_gate => (gate_up, 2 * expert, vec![experts.width; 2 * experts.count]),
+                Role::W_in => (gate_up, 2 * expert + 1, vec![experts.width; 2 * experts.count]),
+                Role::W_out => (down, expert, vec![spec.d_model; experts.count]),
                 _ => return None,
             };
             let part = Part { index, sizes, rounds: 1 };
-            Some(Source { name: format!("{base}{path}.{name}"), layout: Layout::Stacked, part: Some(part) })
+            Some(Source { name: format!("{base}{name}"), layout: Layout::Stacked, part: Some(part) })
         }
         _ => None,
     }

@@ -1,17 +1,23 @@
 //! Granite: Llama with factors on the embedding, the scores, what is added to the residual stream, and the logits.
-//! Granite 4 names its MLP otherwise, and may leave out the rotation; its layers with a state space or experts are
-//! refused.
+//! Granite 3 has models with mixtures of experts, whose chosen weights always add up to 1. Granite 4 names its MLP
+//! otherwise, and may leave out the rotation; its layers with a state space or experts are refused.
 
 use super::llama;
 use super::prelude::*;
 
 const SHARED_MLP: &[Entry] = &[Entry::GateUp("shared_mlp.input_linear"), weight("shared_mlp.output_linear", W_out)];
-static FILES: Files = Files { block: &[llama::NORMS, llama::ATTENTION, llama::MLP, SHARED_MLP], ..llama::NAMES };
+const EXPERTS: &[Entry] = &[
+    weight("block_sparse_moe.router.layer", W_router),
+    Entry::Merged(["block_sparse_moe.input_linear.weight", "block_sparse_moe.output_linear.weight"]),
+];
+static FILES: Files =
+    Files { block: &[llama::NORMS, llama::ATTENTION, llama::MLP, SHARED_MLP, EXPERTS], ..llama::NAMES };
 
-/// The `model_type` of Granite 4.
+/// The `model_type` of Granite 4, and of Granite 3 with mixtures of experts.
 const HYBRID: &str = "granitemoehybrid";
+const MIXTURE: &str = "granitemoe";
 
-pub static FAMILY: Family = Family::new(&["granite", HYBRID], &FILES, spec);
+pub static FAMILY: Family = Family::new(&["granite", MIXTURE, HYBRID], &FILES, spec);
 
 fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let config = from.config;
@@ -23,23 +29,36 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     if divisor == 0.0 {
         return Err(config.bad("\"logits_scaling\" is 0"));
     }
-    let class = if hybrid { "GraniteMoeHybrid" } else { "Granite" };
+    let mixture = config.model_type()? == MIXTURE;
+    let class = match (hybrid, mixture) {
+        (true, _) => "GraniteMoeHybrid",
+        (_, true) => "GraniteMoe",
+        _ => "Granite",
+    };
+    let experts = if mixture { Some(mixtures(config, &sizes)?) } else { None };
     let heads = DecoderHead { tasks: Task::NO_CLASSES, ..DecoderHead::of(class) };
     let head = match heads.read(from, &FILES)? {
         Head::CausalLm(logits) => Head::CausalLm(Logits { scale: 1.0 / divisor, ..logits }),
         other => other,
     };
     let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-6)?);
-    let bias = config.flag(&["mlp_bias"], false)?;
+    let bias = !mixture && config.flag(&["mlp_bias"], false)?;
     Ok(ModelSpec {
         embed: Embed { scale: factor("embedding_multiplier")?, ..Embed::plain(sizes.d_model) },
         ropes: if rotates { vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?] } else { Vec::new() },
         attention: attention_with_bias(config.flag(&["attention_bias"], false)?),
         mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias },
-        layers: sizes.layers(|_, layer| Layer { rope: rotates.then_some(0), scale, ..layer }),
+        layers: sizes.layers(|_, layer| Layer { rope: rotates.then_some(0), scale, experts: mixture, ..layer }),
+        experts,
         residual: Residual { scale: factor("residual_multiplier")?, ..Residual::default() },
         ..decoder(config.model_type()?, &sizes, norm, head)
     })
+}
+
+fn mixtures(config: &HfConfig, sizes: &Sizes) -> Result<Experts, LoadError> {
+    let count = config.opt_size(&["num_local_experts"])?.unwrap_or(8);
+    let chosen = config.opt_size(&["num_experts_per_tok"])?.unwrap_or(2);
+    experts(config, Experts { count, chosen, width: sizes.d_mlp, normalize: true, shared: None })
 }
 
 /// Granite 4 without its hybrid layers: its sizes, and whether it rotates queries and keys.

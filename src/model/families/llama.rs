@@ -30,7 +30,7 @@ pub const MLP: &[Entry] =
 pub const EXPERTS: &[Entry] = &[
     weight("mlp.gate", W_router),
     Entry::Experts("mlp.experts", ["gate_proj", "up_proj", "down_proj"]),
-    Entry::Merged("mlp.experts"),
+    Entry::Merged(["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]),
 ];
 
 pub static FAMILY: Family = Family::new(&["llama", "code_llama"], &FILES, spec);

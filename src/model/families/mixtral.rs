@@ -6,7 +6,7 @@ use super::prelude::*;
 const EXPERTS: &[Entry] = &[
     weight("block_sparse_moe.gate", W_router),
     Entry::Experts("block_sparse_moe.experts", ["w1", "w3", "w2"]),
-    Entry::Merged("block_sparse_moe.experts"),
+    Entry::Merged(["block_sparse_moe.experts.gate_up_proj", "block_sparse_moe.experts.down_proj"]),
 ];
 static FILES: Files = Files { block: &[llama::NORMS, llama::ATTENTION, EXPERTS, llama::EXPERTS], ..llama::NAMES };
 

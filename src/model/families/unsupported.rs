@@ -100,7 +100,7 @@ const REASONS: &[(&str, &str)] = &[
         "its mixture of experts chooses or weighs experts in a way that is not computed",
         "dbrx phimoe glm4_moe glm4moe ernie4_5_moe exaone_moe minimax_m2 dots1 deepseek bailingmoe2 afmoe smallthinker",
     ),
-    ("its experts are stored as one matrix, and scaled as in granite", "granitemoe granitemoeshared"),
+    ("its blocks have an MLP next to the experts of granitemoe", "granitemoeshared"),
     ("its attention heads are a mixture of experts too", "jetmoe"),
     // Encoders
     ("it is BERT with rotary positions and gated MLPs", "nomic-bert-moe new gte neo-bert neobert"),
