@@ -47,7 +47,7 @@ pub fn welch(a: &[f64], b: &[f64]) -> Option<Welch> {
     let [a, b] = [a, b].map(|sample| mean(sample, 0));
     let [of_a, of_b] = [a, b].map(|of| of.std.powi(2) / of.count as f64);
     let error = (of_a + of_b).sqrt();
-    if a.count < 2 || b.count < 2 || !(error > 0.0) {
+    if a.count < 2 || b.count < 2 || error.is_nan() || error <= 0.0 {
         return None;
     }
     let freedom = (of_a + of_b).powi(2) / (of_a.powi(2) / (a.count - 1) as f64 + of_b.powi(2) / (b.count - 1) as f64);

@@ -66,7 +66,7 @@ impl Terminal {
     }
 
     /// Gives the keyboard to the keys, which the prompt has at the start.
-    fn to_the_keys(&mut self) {
+    fn use_the_keys(&mut self) {
         self.press("\x1b");
         self.until("the keys", |screen| screen.contains("KEYS"));
     }
@@ -125,7 +125,7 @@ impl Terminal {
 fn the_screen_obeys_keys_at_every_size_and_gives_the_terminal_back() {
     let mut terminal = Terminal::start();
     terminal.until("the first frame", |screen| screen.contains("blocks.0") || screen.contains("embed"));
-    terminal.to_the_keys();
+    terminal.use_the_keys();
     let first = terminal.contents();
     terminal.press("s");
     terminal.until("a step", |screen| screen != first && screen.contains("tokens"));
@@ -181,7 +181,7 @@ fn a_hang_up_ends_it_within_a_second_and_the_journal_has_every_command() {
     let state = folder.path().to_str().unwrap();
     let mut terminal = Terminal::with(&["-nx", "--device", "cpu"], &[("XDG_STATE_HOME", state)]);
     terminal.until("the first frame", is_ready);
-    terminal.to_the_keys();
+    terminal.use_the_keys();
     terminal.press("ll");
     terminal.until("two layers on", |screen| screen.contains("blocks.1"));
     terminal.press(":break L3.attn.pattern\r");
@@ -237,7 +237,7 @@ fn a_poor_terminal_gets_what_it_understands() {
         let environment = [("TERM", term), ("LANG", lang), ("LC_ALL", lang)];
         let mut terminal = Terminal::with(&["-nx", "--device", "cpu"], &environment);
         terminal.until("the first frame", is_ready);
-        terminal.to_the_keys();
+        terminal.use_the_keys();
         terminal.press("s");
         terminal.until("a step", |screen| screen.contains("at op 1"));
         terminal.press("h");

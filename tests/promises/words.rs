@@ -52,7 +52,7 @@ fn motions_end_where_they_say() {
     );
     says(
         &["run", "goto L0.attn.q", "goto +2", "goto -1"],
-        &["blocks.0.attn.q [", "blocks.0.attn.v [", "blocks.0.attn.k ["],
+        &["blocks.0.attn.q 8 pos", "blocks.0.attn.v 8 pos", "blocks.0.attn.k 8 pos"],
     );
     says(
         &["run", "goto L0.attn.q", "back", "forward"],

@@ -136,7 +136,7 @@ pub fn tq1_0(block: &[u8; 54], out: &mut [f32; 256]) {
         for digit in 0..digits {
             for byte in &block[start..start + width] {
                 let shifted = byte.wrapping_mul(3u8.pow(digit));
-                out[at] = d * (f32::from((u16::from(shifted) * 3 >> 8) as u8) - 1.0);
+                out[at] = d * (f32::from(((u16::from(shifted) * 3) >> 8) as u8) - 1.0);
                 at += 1;
             }
         }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Packed, Part, Parts, floats};
 
 /// 1 / 127 as bitsandbytes has it.
-const OVER_127: f32 = 7.874_015_7e-3;
+const OVER_127: f32 = 7.874_016e-3;
 
 /// What the tensor of the state says.
 struct State {
