@@ -5,7 +5,7 @@ use super::{Cell, Layout, Listed, More, Table};
 /// A list that leaves out fewer rows than this is not worth the line that says so.
 const FEW: usize = 5;
 
-/// A change is nothing beside one that is so many times larger.
+/// A change is ignored compared with one that is so many times larger.
 const NOISE: f64 = 1e-4;
 
 impl Table {

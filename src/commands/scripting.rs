@@ -68,7 +68,7 @@ pub const COMMANDS: &[Command] = &[
         name: "function",
         usage: "function NAME(X, ...) = EXPR",
         about: "define a function for expressions, conditions among them",
-        help: "A call stands for the body with its arguments in the place of X; sites in it are those of where it is called. info functions \
+        help: "A call is replaced by the body, and X by its arguments; sites in it are those of where it is called. info functions \
                lists them.",
         examples: &[
             "function gap(a, b) = logit(a) - logit(b)\nrun\nprint gap(\" Mary\", \" John\")",

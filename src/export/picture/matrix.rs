@@ -26,7 +26,7 @@ const WITH_NUMBER: usize = 52;
 /// Characters of a label that are shown.
 const SHOWN: usize = 24;
 
-/// The scale beside the squares: its width, its least height, and its numbers.
+/// The scale next to the squares: its width, its least height, and its numbers.
 const BAR: usize = 16;
 const BAR_HEIGHT: usize = 120;
 const TICKS: usize = 5;
@@ -210,12 +210,12 @@ impl Drawing for Matrix<'_> {
     fn size(&self) -> (usize, usize) {
         let ((left, top), (width, height)) = (self.corner(), self.squares());
         let special = self.special.iter().map(|(_, text)| wide(text));
-        let beside = self.ticks().iter().map(|text| wide(text)).chain(special).max().unwrap_or(0);
-        let beside = 2 * GAP + BAR + GAP + beside;
+        let scale_width = self.ticks().iter().map(|text| wide(text)).chain(special).max().unwrap_or(0);
+        let scale_width = 2 * GAP + BAR + GAP + scale_width;
         let title = self.title.iter().map(|line| wide(line)).max().unwrap_or(0);
         let special = if self.special.is_empty() { 0 } else { 2 * GAP + self.special.len() * LINE };
         let scale = height.max(BAR_HEIGHT) + special + LINE / 2;
-        ((left + width + beside).max(MARGIN + title) + MARGIN, top + scale.max(height + self.below()) + MARGIN)
+        ((left + width + scale_width).max(MARGIN + title) + MARGIN, top + scale.max(height + self.below()) + MARGIN)
     }
 
     fn draw(&self, on: &mut dyn Canvas) {
@@ -275,7 +275,7 @@ mod tests {
         };
         assert_eq!([at(0, 0), at(0, 1), at(0, 2)], [[33, 102, 172], [230, 97, 1], [255, 255, 255]]);
         assert_eq!([at(1, 0), at(1, 1), at(1, 2)], [NOT_A_NUMBER, [144, 179, 214], INFINITE]);
-        // Labels left dark pixels beside the squares.
+        // Labels left dark pixels next to the squares.
         let dark = |x: usize, y: usize| pixels[(y * info.width as usize + x) * 3] < 100;
         assert!((0..2 * (left - GAP)).any(|x| (2 * top..2 * (top + side)).any(|y| dark(x, y))), "a label of a row");
     }
