@@ -4,12 +4,14 @@
 mod anew;
 pub mod bisect;
 pub mod probes;
+mod quantised;
 mod recompute;
 mod selfcheck;
 pub mod selftest;
 mod weight_difference;
 mod weight_relation;
 
+pub use quantised::Quantised;
 pub use recompute::{Recomputed, recompute};
 pub use selfcheck::{again, alone, looked_at};
 pub use weight_difference::{WeightDifference, weight_differences};

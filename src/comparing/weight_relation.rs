@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use half::{bf16, f16};
 
+use super::quantised::{Quantised, quantised};
 use crate::model::role::WeightId;
 use crate::tensor::Rms;
 
@@ -20,6 +21,8 @@ pub enum Relation {
     Shape { here: Vec<usize>, there: Vec<usize>, transposed: bool },
     TheirsRounded(Half),
     OursRounded(Half),
+    TheirsQuantised(Quantised),
+    OursQuantised(Quantised),
     Zero,
     NotFinite, // One of them has elements that are not finite, and the other has none.
     Times(f64),
@@ -117,6 +120,12 @@ pub fn relation(ours: &Matrix, theirs: &Matrix, heads_in_rows: bool, heads: usiz
     }
     if a.shape.len() == 2 && a.shape[0] == a.shape[1] && a.turned().data == b.data {
         return Some(Relation::Transposed);
+    }
+    if let Some(found) = quantised(a, b) {
+        return Some(Relation::TheirsQuantised(found));
+    }
+    if let Some(found) = quantised(b, a) {
+        return Some(Relation::OursQuantised(found));
     }
     if a.shape.len() != 2 {
         return of_pieces(Piece::Element, (&a.data, &b.data), 1, heads);

@@ -7,6 +7,7 @@ use llmdbg::answer::Cell;
 use llmdbg::model::{Input, ModelSource, load};
 use llmdbg::tensor::Device;
 
+use crate::altered::{Copy, Tensor, ran};
 use crate::bisection::recopied;
 use crate::common::{
     Bench, NURSE, batch, cell_number, cell_text as text, ex, model, table_row as row, write_values as write,
@@ -357,4 +358,47 @@ fn what_does_not_fit_is_told() {
     let whole = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/dumps/gpt2.npz")).unwrap();
     std::fs::write(&zip, &whole[..whole.len() / 2]).unwrap();
     assert!(b.fail(&format!("diff {}", zip.display())).contains("is not an npz file"));
+}
+
+/// Promise: a quantised twin is recognised, with its bits and blocks, by `diff weights` in one row for all blocks, and by `bisect` as
+/// the reason.
+#[test]
+fn a_quantised_twin_is_named_with_its_bits_and_blocks() {
+    // Three blocks or more are one row, so the two of the fixture are repeated.
+    let deep = |quantise: bool| {
+        Copy::of("llama").set("num_hidden_layers", 4).tensors(move |all| {
+            let first: Vec<Tensor> = all.iter().filter(|tensor| tensor.name.contains("layers.")).cloned().collect();
+            all.extend(first.iter().map(|tensor| Tensor {
+                name: tensor.name.replace("layers.1.", "layers.3.").replace("layers.0.", "layers.2."),
+                ..tensor.clone()
+            }));
+            for tensor in all.iter_mut().filter(|tensor| quantise && tensor.name.ends_with("_proj.weight")) {
+                let blocks = tensor.numbers();
+                let coded: Vec<f32> = blocks.chunks(32).flat_map(four_bits).collect();
+                *tensor = Tensor::f32(&tensor.name, &tensor.shape, &coded);
+            }
+        })
+    };
+    let (original, coded) = (deep(false), deep(true));
+    let mut b = ran(original.load().unwrap());
+    b.run(&format!("load {} as coded", coded.path().display()));
+    let table = b.table("diff weights coded");
+    let row = row(&table, "blocks.*.attn.W_Q (4 blocks: 0 to 3)");
+    assert_eq!(text(&row[5]), "theirs is ours rounded to 4 bits in blocks of 32");
+    assert_eq!(table.rows.len(), 7, "queries, keys, values, outputs, gate, up and down");
+    assert_eq!(b.table("diff weights coded -all").rows.len(), 28);
+    assert!(b.table("bisect coded").rows.iter().any(|row| text(&row[6]).contains("rounded to 4 bits in blocks of 32")));
+    // The same from the other side.
+    b.run("use coded");
+    b.run("run");
+    let other = b.table("diff weights first");
+    assert!(other.title.contains("ours is theirs rounded to 4 bits in blocks of 32"), "{}", other.title);
+}
+
+/// Even steps between the ends of a block, as Q4_1 of GGUF has them.
+fn four_bits(block: &[f32]) -> Vec<f32> {
+    let low = block.iter().copied().fold(f32::INFINITY, f32::min);
+    let high = block.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let step = (high - low) / 15.0;
+    block.iter().map(|x| ((x - low) / step).round() * step + low).collect()
 }

@@ -3,7 +3,7 @@
 use crate::answer::Table;
 use crate::answer::numbers::significant;
 use crate::commands::comparing::reasons::sentence;
-use crate::commands::comparing::shared::{few, listing, shown};
+use crate::commands::comparing::shared::{ALIKE, few, in_any_block, in_blocks, listing, shown};
 use crate::commands::frame::{Done, mistake};
 use crate::commands::state::{Call, Console};
 use crate::comparing::bisect::{Introduced, Live, Other, Start, bisect, first_difference, marks};
@@ -11,9 +11,6 @@ use crate::debugger::Result;
 use crate::debugger::sides::{Elements, Has, Side, SideValue, level};
 use crate::lang::Span;
 use crate::tensor::{Kind, Tolerance, Value, Verdict, step};
-
-/// So many blocks that differ alike are one row.
-const ALIKE: usize = 3;
 
 /// What compares sites that -first cannot.
 const INSTEAD: &str = "bisect without -first compares what it can";
@@ -132,7 +129,7 @@ fn causes<'a>(culprits: &[&'a Introduced]) -> Vec<Cause<'a>> {
             _ => format!(" (tried in {} of {})", all.len() - untried, all.len()),
         };
         causes.push(Cause {
-            site: format!("{site} ({} blocks: {})", all.len(), blocks(&all)),
+            site: in_blocks(&site, all.iter().map(|one| one.site.as_str())),
             reason: reason + &tried,
             first: all[0],
             relative: largest(&mut all.iter().map(|one| one.relative)).unwrap_or(f64::NAN),
@@ -142,27 +139,6 @@ fn causes<'a>(culprits: &[&'a Introduced]) -> Vec<Cause<'a>> {
     }
     causes.sort_by_key(|cause| cause.first.op);
     causes
-}
-
-/// `blocks.*.attn.z` for `blocks.3.attn.z`.
-fn in_any_block(text: &str) -> String {
-    let mut parts = text.split("blocks.");
-    let first = parts.next().unwrap_or_default().to_string();
-    parts.fold(first, |text, part| {
-        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
-        let number = if rest.len() < part.len() { "*" } else { "" };
-        text + "blocks." + number + rest
-    })
-}
-
-/// `0 to 29`, or each: `1, 4, 7`.
-fn blocks(all: &[&Introduced]) -> String {
-    let number = |site: &str| site.strip_prefix("blocks.").and_then(|rest| rest.split('.').next()?.parse().ok());
-    let numbers: Vec<usize> = all.iter().filter_map(|one| number(&one.site)).collect();
-    match numbers.as_slice() {
-        [first, .., last] if last - first + 1 == numbers.len() => format!("{first} to {last}"),
-        _ => few(&numbers, 6),
-    }
 }
 
 fn because(one: &Introduced) -> String {

@@ -2,7 +2,7 @@
 
 use crate::commands::comparing::shared::few;
 use crate::comparing::bisect::{FeatureOrder, Reason, ScoreScale, Seen};
-use crate::comparing::{Half, Piece, Relation};
+use crate::comparing::{Half, Piece, Quantised, Relation};
 use crate::model::spec::{Pairing, Pool};
 
 /// Indices that a sentence lists.
@@ -111,6 +111,8 @@ pub fn related(relation: &Relation) -> String {
         }
         Relation::TheirsRounded(half) => format!("theirs is ours rounded to {}", name(*half)),
         Relation::OursRounded(half) => format!("ours is theirs rounded to {}", name(*half)),
+        Relation::TheirsQuantised(found) => quantised("theirs", "ours", found),
+        Relation::OursQuantised(found) => quantised("ours", "theirs", found),
         Relation::Zero => "theirs is zero".into(),
         Relation::NotFinite => "one of them has elements that are not finite".into(),
         Relation::Times(factor) => format!("theirs is {factor:.6} times ours"),
@@ -128,6 +130,21 @@ pub fn related(relation: &Relation) -> String {
         Relation::Is(other) => format!("theirs is {other} of ours"),
         Relation::TiedHere => "tied to W_E here, separate there".into(),
         Relation::TiedThere => "separate here, tied to W_E there".into(),
+    }
+}
+
+/// Shares of elements that are not the nearest number, of which the largest that is exceeded is reported: below the first,
+/// rounding explains the difference.
+const NOT_NEAREST: [f64; 5] = [0.01, 0.05, 0.1, 0.25, 0.5];
+
+fn quantised(coded: &str, original: &str, found: &Quantised) -> String {
+    let Quantised { bits, block, not_nearest } = found;
+    match NOT_NEAREST.iter().rfind(|share| not_nearest > *share) {
+        None => format!("{coded} is {original} rounded to {bits} bits in blocks of {block}"),
+        Some(share) => format!(
+            "{coded} is {original} in {bits} bits in blocks of {block}; over {:.0} % of its numbers are not the nearest",
+            100.0 * share
+        ),
     }
 }
 

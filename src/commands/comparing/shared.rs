@@ -7,6 +7,9 @@ use crate::answer::{More, Table};
 /// Rows listed unless all are asked for: with the lines above them they fit a screen of 24.
 const LISTED: usize = 12;
 
+/// So many blocks that differ alike are one row.
+pub const ALIKE: usize = 3;
+
 /// Rows listed if nothing differs.
 const LARGEST: usize = 5;
 
@@ -36,4 +39,27 @@ pub fn listing(table: Table, left: usize) -> Table {
 pub fn few(all: &[impl Display], count: usize) -> String {
     let some: Vec<String> = all.iter().take(count).map(ToString::to_string).collect();
     some.join(", ") + if all.len() > count { ", ..." } else { "" }
+}
+
+/// `blocks.*.attn.z` for `blocks.3.attn.z`.
+pub fn in_any_block(text: &str) -> String {
+    let mut parts = text.split("blocks.");
+    let first = parts.next().unwrap_or_default().to_string();
+    parts.fold(first, |text, part| {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        let number = if rest.len() < part.len() { "*" } else { "" };
+        text + "blocks." + number + rest
+    })
+}
+
+/// What names of several blocks have in common, and which blocks they are: `blocks.*.attn.z (30 blocks: 0 to 29)`.
+pub fn in_blocks<'a>(common: &str, names: impl Iterator<Item = &'a str>) -> String {
+    let number = |name: &str| name.strip_prefix("blocks.").and_then(|rest| rest.split('.').next()?.parse().ok());
+    let mut numbers: Vec<usize> = names.filter_map(number).collect();
+    numbers.sort_unstable();
+    let listed = match numbers.as_slice() {
+        [first, .., last] if last - first + 1 == numbers.len() => format!("{first} to {last}"),
+        _ => few(&numbers, 6),
+    };
+    format!("{common} ({} blocks: {listed})", numbers.len())
 }

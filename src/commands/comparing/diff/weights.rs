@@ -3,6 +3,7 @@
 use super::USAGE;
 use crate::answer::Table;
 use crate::commands::comparing::reasons::related;
+use crate::commands::comparing::shared::{ALIKE, in_any_block, in_blocks};
 use crate::commands::frame::{Done, Options, mistake};
 use crate::commands::state::Console;
 use crate::comparing::{WeightDifference, weight_differences};
@@ -38,15 +39,17 @@ impl Console {
         if given.has("-fail") && differing > 0 {
             return Err(title.into());
         }
-        let rows = found.into_iter().map(|WeightDifference { id, relative, difference, relation }| {
-            let found = difference.as_ref();
-            let numbers =
-                (found.map(|_| relative), found.map(|d| d.max), found.map(|d| d.cosine), found.map(|d| d.beyond));
-            let relation = relation.as_ref().map(related).unwrap_or_default();
-            (id.to_string(), numbers.0, numbers.1, numbers.2, numbers.3, relation)
+        let all = given.has("-all") || given.has("-sort");
+        let rows: Vec<Row> = if all { found.iter().map(Row::of).collect() } else { alike(&found) };
+        let count = rows.len();
+        let cells = rows.into_iter().map(|row| {
+            let found = row.worst.difference.as_ref();
+            let relative = found.map(|_| row.worst.relative);
+            let numbers = (found.map(|d| d.max), found.map(|d| d.cosine));
+            (row.name, relative, numbers.0, numbers.1, row.changed, row.relation)
         });
         let table = Table::new(["Weight", "Relative", "Max abs", "Cosine", "Changed", "Relation"]);
-        let table = table.title(title).rows(rows).listing((0..differing).collect(), LISTED);
+        let table = table.title(title).rows(cells).listing((0..count).collect(), LISTED);
         Ok(given.rows(table)?.into())
     }
 
@@ -62,4 +65,46 @@ impl Console {
             Side::File(file) => dump(file.path()),
         }
     }
+}
+
+/// A row: a weight, or the same weight of several blocks that are related alike.
+struct Row<'a> {
+    name: String,
+    /// Of several, the most changed.
+    worst: &'a WeightDifference,
+    changed: Option<usize>,
+    relation: String,
+}
+
+impl Row<'_> {
+    fn of(one: &WeightDifference) -> Row<'_> {
+        let relation = one.relation.as_ref().map(related).unwrap_or_default();
+        Row { name: one.id.to_string(), worst: one, changed: one.difference.as_ref().map(|d| d.beyond), relation }
+    }
+}
+
+/// One row for the same weight of several blocks where one relation holds, in the order of the most changed of each.
+fn alike(found: &[WeightDifference]) -> Vec<Row<'_>> {
+    let mut groups: Vec<(String, String, Vec<&WeightDifference>)> = Vec::new();
+    for one in found {
+        let name = in_any_block(&one.id.to_string());
+        let relation = one.relation.as_ref().map(related).unwrap_or_default();
+        match groups.iter_mut().find(|(of, by, _)| *of == name && *by == relation) {
+            Some((_, _, all)) => all.push(one),
+            None => groups.push((name, relation, vec![one])),
+        }
+    }
+    let mut rows: Vec<Row> = Vec::new();
+    for (name, relation, all) in groups {
+        if all.len() < ALIKE {
+            rows.extend(all.into_iter().map(Row::of));
+            continue;
+        }
+        let names: Vec<String> = all.iter().map(|one| one.id.to_string()).collect();
+        let changed = all.iter().map(|one| one.difference.as_ref().map_or(0, |d| d.beyond)).sum();
+        let name = in_blocks(&name, names.iter().map(String::as_str));
+        rows.push(Row { name, worst: all[0], changed: Some(changed), relation });
+    }
+    rows.sort_by(|a, b| b.worst.relative.total_cmp(&a.worst.relative));
+    rows
 }
