@@ -68,6 +68,7 @@ impl<'a> CommandLine<'a> {
 pub fn strip_comment(line: &str) -> &str {
     let mut at = 0;
     let mut spaced = true;
+    let mut before = ' ';
     while let Some(c) = line[at..].chars().next() {
         let pass = line[at + c.len_utf8()..].starts_with(|c: char| c.is_ascii_digit());
         if c == '#' && spaced && (!pass || line[..at].trim().is_empty()) {
@@ -76,10 +77,18 @@ pub fn strip_comment(line: &str) -> &str {
         if c == '"' {
             let mut lexer = Lexer::new(&line[at..], 0);
             at = if lexer.string().is_ok() { at + lexer.position() } else { line.len() };
-            spaced = false;
+            (spaced, before) = (false, c);
             continue;
         }
-        spaced = c.is_whitespace();
+        // An apostrophe inside a word, or without another one, is no quote.
+        if c == '\'' && (spaced || "([,=".contains(before)) {
+            let mut lexer = Lexer::new(&line[at..], 0);
+            if lexer.string().is_ok() {
+                (spaced, before, at) = (false, c, at + lexer.position());
+                continue;
+            }
+        }
+        (spaced, before) = (c.is_whitespace(), c);
         at += c.len_utf8();
     }
     line

@@ -48,7 +48,7 @@ impl<'a> Lexer<'a> {
         let start = self.at;
         let token = match self.rest().chars().next() {
             None => Token::End,
-            Some('"') => Token::Str(self.string()?),
+            Some('"' | '\'') => Token::Str(self.string()?),
             Some('$') => self.dollar(),
             Some(c) if c.is_ascii_digit() => self.number()?,
             Some('.') if self.rest()[1..].starts_with(|c: char| c.is_ascii_digit()) => self.number()?,
@@ -86,7 +86,7 @@ impl<'a> Lexer<'a> {
         self.at += c.len_utf8();
         let error = self.error(start, format!("unexpected character {c:?}"));
         Err(match c {
-            '\'' | '`' | '\u{2018}'..='\u{201f}' => error.help("strings are written in double quotes: \"text\""),
+            '`' | '\u{2018}'..='\u{201f}' => error.help("strings are written in straight quotes: \"text\" or 'text'"),
             '#' => error.help("a pass is written at the end of a site, without a space: logits#2"),
             '@' => error.help("a run is written at the end of a site, without a space: logits@clean"),
             '^' => error.help("powers are written x ** 2"),
@@ -181,7 +181,7 @@ impl<'a> Lexer<'a> {
         }
         let start = self.at;
         self.at += 1;
-        if self.rest().starts_with('"') {
+        if self.rest().starts_with(['"', '\'']) {
             return self.string().map(Some);
         }
         match self.take(is_name_part) {

@@ -1,4 +1,4 @@
-//! Strings as they are written: `\n \t \r \0 \" \\ \xNN \u{..}` between double quotes.
+//! Strings as they are written: `\n \t \r \0 \" \' \\ \xNN \u{..}` between double or single quotes.
 //!
 //! `\xNN` is a byte, as tokens are bytes; the whole must be UTF-8.
 
@@ -43,10 +43,11 @@ fn read(text: &str, offset: usize, quoted: bool) -> Result<(String, usize)> {
 /// The bytes that `text` means, up to a closing quote if it is `quoted`, and how many bytes of `text` were read.
 fn unescape(text: &str, quoted: bool) -> std::result::Result<(Vec<u8>, usize), (Span, &'static str)> {
     let mut bytes = Vec::new();
+    let quote = text.chars().next().filter(|_| quoted);
     let mut chars = text.char_indices().skip(usize::from(quoted));
     while let Some((at, c)) = chars.next() {
         match c {
-            '"' if quoted => return Ok((bytes, at + 1)),
+            c if Some(c) == quote => return Ok((bytes, at + 1)),
             '\\' => {
                 let Some((next, escaped)) = chars.next() else { break };
                 let rest = &text[next..];
@@ -55,7 +56,7 @@ fn unescape(text: &str, quoted: bool) -> std::result::Result<(Vec<u8>, usize), (
                     't' => push(&mut bytes, b"\t", 0),
                     'r' => push(&mut bytes, b"\r", 0),
                     '0' => push(&mut bytes, b"\0", 0),
-                    '"' | '\\' => push(&mut bytes, &[escaped as u8], 0),
+                    '"' | '\'' | '\\' => push(&mut bytes, &[escaped as u8], 0),
                     'x' => {
                         let byte = rest.get(1..3).filter(|d| d.chars().all(|c| c.is_ascii_hexdigit()));
                         let byte = byte.and_then(|d| u8::from_str_radix(d, 16).ok());
@@ -73,7 +74,7 @@ fn unescape(text: &str, quoted: bool) -> std::result::Result<(Vec<u8>, usize), (
                     _ => {
                         return Err((
                             Span::new(at, next + escaped.len_utf8()),
-                            "unknown escape; choose from \\n \\t \\r \\0 \\\" \\\\ \\xNN \\u{..}",
+                            "unknown escape; choose from \\n \\t \\r \\0 \\\" \\' \\\\ \\xNN \\u{..}",
                         ));
                     }
                 };

@@ -98,7 +98,8 @@ fn word_length(text: &str, offset: usize) -> Result<usize> {
     let mut at = 0;
     while let Some(c) = text[at..].chars().next() {
         match c {
-            '"' => {
+            // Outside of brackets an apostrophe is a letter of a word.
+            '"' | '\'' if c == '"' || depth > 0 => {
                 let mut lexer = Lexer::new(&text[at..], offset + at);
                 lexer.string()?;
                 at += lexer.position();

@@ -57,6 +57,24 @@ fn an_expression_is_bare_or_in_either_kind_of_quotes() {
 }
 
 #[test]
+fn strings_are_in_double_or_single_quotes() {
+    let mut b = ready();
+    let wanted = b.number("logit(\" Mary\") - logit(\" John\")");
+    assert_eq!(b.number("logit(' Mary') - logit(' John')"), wanted);
+    assert_eq!(b.number("logit(' Mary') - logit(\" John\") # ' a comment"), wanted);
+    let shown = |b: &mut Bench, line: &str| text::lines(&b.run(line), None).join("\n");
+    let [single, double] = ["' Mary'", "\" Mary\""]
+        .map(|token| shown(&mut ready(), &format!("attr saliency -target logit({token}) -signed")));
+    // The title is the expression as it was typed.
+    assert_eq!(single.replace('\'', "\""), double);
+    b.run("set tokens[9] = ' Mary'");
+    // The other kind needs no escape, and an apostrophe in a word is a letter.
+    assert_eq!(shown(&mut b, "echo it's op 3"), "it's op 3");
+    assert_eq!(b.fail("print logit('\"')"), b.fail("print logit(\"\\\"\")"));
+    assert!(b.fail("print logit(' Mary)").contains("closing quote"), "{}", b.fail("print logit(' Mary)"));
+}
+
+#[test]
 fn what_is_wrong_names_the_word_and_the_option() {
     let mut b = ready();
     for (line, told) in [
