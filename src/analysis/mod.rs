@@ -9,10 +9,12 @@ pub mod direct;
 pub mod health;
 pub mod lens;
 pub mod model_inspection;
+pub mod nonfinite;
 pub mod patching;
 pub mod pattern_similarity;
 pub mod repeated_tokens;
 pub mod samples;
+pub mod why;
 
 use crate::program::{Part, Program};
 

@@ -30,7 +30,7 @@ pub use edit::{Ablation, Change, Edit, Target};
 pub use edit_file::EditFile;
 pub use error::{Error, Result};
 pub use focus::Focus;
-pub use gradient::{Gradients, Walk, number_of, ops_of};
+pub use gradient::{Gradients, Share, Walk, number_of, ops_of};
 pub use in_force::{edited, in_force, in_force_on_any_text};
 pub use mark::Mark;
 pub use names::Names;

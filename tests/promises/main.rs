@@ -83,5 +83,6 @@ mod typing;
 mod visible;
 mod walking;
 mod weights;
+mod why;
 mod words;
 mod wrappers;

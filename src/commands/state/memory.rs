@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::analysis::why::Tree;
 use crate::answer::{Answer, Cell, Style, Table};
 use crate::tensor::Value;
 
@@ -17,6 +18,8 @@ pub struct Memory {
     /// What an interrupted sweep of patches has found, and what it was of.
     pub swept: Option<(String, Vec<f64>)>,
     pub compared: Option<Table>,
+    /// The tree of the last `why`, and the node that it shows.
+    pub why: Option<(String, Tree, usize)>,
     /// Commands and what they answered, for tables and reports.
     pub record: Record,
 }

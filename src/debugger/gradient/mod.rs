@@ -5,6 +5,7 @@
 //! again. Edits are part of the function: what an assignment has replaced no longer counts.
 
 mod at_once;
+mod one;
 mod walk;
 
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ use crate::program::{After, OpGradients, Program, Rule, execute};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Kind, TensorError, Value, step};
 
+pub use one::Share;
 pub use walk::Walk;
 
 #[derive(Clone)]

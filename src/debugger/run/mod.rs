@@ -252,7 +252,13 @@ impl Run {
         Ok(self.branches[self.current].value(&self.program, at)?)
     }
 
-    /// The same; `None` if the cursor has not passed it.
+    /// What an op that the cursor has passed has read: keys and values of all passes so far among it.
+    pub fn inputs_at(&mut self, at: Mark) -> Result<Vec<Value>, RunError> {
+        self.value_at(at)?;
+        Ok(self.branches[self.current].inputs(&self.program, at)?)
+    }
+
+    /// The value of an op; `None` if the cursor has not passed it.
     pub fn value_if_reached(&mut self, at: Mark) -> Result<Option<Value>, RunError> {
         match self.value_at(at) {
             Err(RunError::NotComputed { .. }) => Ok(None),

@@ -58,7 +58,7 @@ impl Session {
     }
 
     /// `row 0, head 2, q 3 " to", k 1 " Mary"`: what the place of an element is called.
-    pub(super) fn place_name(&self, value: &Value, index: &[usize]) -> String {
+    pub fn place_name(&self, value: &Value, index: &[usize]) -> String {
         let rows = self.run.branch().text().rows.len();
         let mut parts = Vec::new();
         for ((axis, &i), start) in value.axes().iter().zip(index).zip(value.origin().unwrap_or(&vec![0; index.len()])) {

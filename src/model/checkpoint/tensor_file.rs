@@ -85,6 +85,14 @@ impl TensorEntry {
         }
     }
 
+    /// The byte of its file that it begins at; `None` where it is not in one piece.
+    pub fn begins(&self) -> Option<usize> {
+        match &self.place {
+            Place::Range(range) => Some(range.start),
+            Place::Reader { .. } => None,
+        }
+    }
+
     pub fn count(&self) -> usize {
         self.shape.iter().product()
     }
