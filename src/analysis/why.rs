@@ -177,9 +177,11 @@ fn from(share: Share) -> Piece {
 fn followed(session: &mut Session, mut found: Found) -> Result<Found> {
     loop {
         let ops = &session.run.program.ops;
+        // Norms of what attention and MLPs add are on the way of the stream, as in direct attribution.
         let is_plain = |share: &Share| {
-            matches!(ops[share.op].kernel, Kernel::Add | Kernel::Same | Kernel::Scale { .. })
-                && !ops[share.op].inputs.is_empty()
+            use Kernel::{Add, Gain, LayerNormNormalized, RmsNormalized, Same, Scale};
+            let kernel = &ops[share.op].kernel;
+            matches!(kernel, Add | Same | Scale { .. } | Gain { .. } | LayerNormNormalized | RmsNormalized)
         };
         let open = |(_, _, share): &Piece| share.as_ref().is_some_and(is_plain);
         let plain = found.parts.iter().position(open);

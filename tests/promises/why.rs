@@ -153,14 +153,14 @@ fn the_tree_is_walked_by_numbers_and_what_is_edited_is_named() {
         table.rows.iter().map(|row| cell_text(&row[1]).to_string()).collect()
     };
     assert!(!all.iter().any(|part| part.starts_with("L1.attn.out")), "what was replaced adds nothing: {all:?}");
-    assert!(b.fail("why").contains("expected a number") || !all.is_empty());
+    assert!(b.table("why").title.starts_with("logit(\" Mary\") = "));
 }
 
 #[test]
 fn keys_of_earlier_passes_are_followed() {
     let mut b = bench("llama", 6);
     b.run("generate 3");
-    b.run("run");
+    b.run("continue");
     let mut tree = tree(&mut b, "logits[pos=-1, vocab=5]");
     let program = b.console.session.run.program.clone();
     let head = (0..200).find_map(|node| {
