@@ -1,11 +1,12 @@
 //! What an attention head looks at, from its pattern alone.
 //!
-//! The first five scores are shares of all attention: `sum(A * mask) / sum(A)` with the masks of TransformerLens'
+//! The first five scores are shares of all attention, what a sink takes included: `sum(A * mask) / sum(A)` with the masks of TransformerLens'
 //! `detect_head` (previous token, duplicate token, induction). A head that does what a mask says has a share near 1 if
 //! the mask has something in every row.
 
 use crate::debugger::params::head_results;
 use crate::debugger::{Mark, RunError, Session};
+use crate::model::spec::Attention;
 use crate::program::Part;
 use crate::tensor::ops::Slice;
 use crate::tensor::{TensorError, Value, step};
@@ -70,6 +71,8 @@ pub struct Text<'a> {
     pub causal: bool,
     /// How far they see, in tokens.
     pub reach: Option<usize>,
+    /// Whether a part of the attention goes to a sink: what is missing to 1 in each row.
+    pub sinks: bool,
 }
 
 /// The text of the current pass of the focused row.
@@ -79,6 +82,7 @@ pub(super) struct OfPass {
     special: Vec<bool>,
     start: usize,
     causal: bool,
+    sinks: bool,
 }
 
 impl OfPass {
@@ -89,14 +93,15 @@ impl OfPass {
         let ids = row.ids[..span.end].to_vec();
         let tokenizer = run.model.tokenizer.as_ref();
         let special = ids.iter().map(|id| tokenizer.is_some_and(|known| known.is_special(*id))).collect();
-        let causal = run.model.spec.attention.causal;
-        OfPass { ids, real: row.mask[..span.end].to_vec(), special, start: span.start, causal }
+        let Attention { causal, sinks, .. } = run.model.spec.attention;
+        OfPass { ids, real: row.mask[..span.end].to_vec(), special, start: span.start, causal, sinks }
     }
 
     /// For a layer that sees so far.
     pub(super) fn text(&self, reach: Option<usize>) -> Text<'_> {
         let (ids, real, special) = (&self.ids, &self.real, &self.special);
-        Text { ids, real, special, start: self.start, causal: self.causal, reach }
+        let OfPass { start, causal, sinks, .. } = *self;
+        Text { ids, real, special, start, causal, reach, sinks }
     }
 }
 
@@ -120,6 +125,7 @@ pub fn scores(pattern: &[f64], text: Text<'_>) -> Scores {
         }
         queries += 1;
         let mut entropy = 0.0;
+        let mut distance = 0.0;
         let mut largest = 0.0f64;
         for (k, &a) in row.iter().enumerate() {
             let when = |holds: bool| if holds { a } else { 0.0 };
@@ -131,14 +137,23 @@ pub fn scores(pattern: &[f64], text: Text<'_>) -> Scores {
             scores.duplicate += when(k != q && text.ids[k] == text.ids[q]);
             scores.induction += when(k > 0 && k <= q && k - 1 != q && text.ids[k - 1] == text.ids[q]);
             scores.separators += when(text.special[k]);
-            scores.distance += a * q.abs_diff(k) as f64;
+            distance += a * q.abs_diff(k) as f64;
             if a > 0.0 {
                 entropy -= a * a.ln();
             }
             largest = largest.max(a);
         }
         scores.largest += largest;
-        let visible = (0..keys).filter(|&k| text.sees(q, k)).count();
+        let mut visible = (0..keys).filter(|&k| text.sees(q, k)).count();
+        if text.sinks {
+            // One more place that attention can go to, at no distance.
+            let seen: f64 = row.iter().sum();
+            let sunk = 1.0 - seen;
+            entropy -= if sunk > 0.0 { sunk * sunk.ln() } else { 0.0 };
+            distance /= if seen > 0.0 { seen } else { 1.0 };
+            visible += 1;
+        }
+        scores.distance += distance;
         if visible > 1 {
             scores.entropy += entropy / (visible as f64).ln();
             unsure += 1;
@@ -322,7 +337,7 @@ mod tests {
     use super::*;
 
     fn text<'a>(ids: &'a [u32], real: &'a [bool], special: &'a [bool]) -> Text<'a> {
-        Text { ids, real, special, start: 0, causal: true, reach: None }
+        Text { ids, real, special, start: 0, causal: true, reach: None, sinks: false }
     }
 
     #[test]

@@ -76,6 +76,12 @@ fn matrix(weights: &Weights, id: WeightId) -> Result<Option<DMatrix<f64>>> {
 
 /// Every head's projections; key/value heads that several query heads share are in each of them.
 pub fn heads(spec: &ModelSpec, weights: &Weights) -> Result<Vec<HeadWeights>> {
+    if spec.attention.latent.is_some() {
+        return Err(Error::refused(
+            "heads of this model have no W_V W_O and W_Q W_K^T: their keys and values pass a norm (attn.kv_latent_norm) \
+             between two matrices",
+        ));
+    }
     let mut all = Vec::new();
     for layer in 0..spec.n_layers {
         let get = |role| matrix(weights, WeightId::block(spec.weights_of(layer), role));

@@ -61,12 +61,17 @@ pub fn divergence(a: &[f32], b: &[f32], text: Text<'_>) -> f64 {
     let (mut sum, mut queries) = (0.0, 0usize);
     for (i, (p, q)) in a.chunks(keys).zip(b.chunks(keys)).enumerate() {
         let query = text.start + i;
-        if !text.real[query] || (0..keys).filter(|&k| text.sees(query, k)).count() < 2 {
+        if !text.real[query] || (0..keys).filter(|&k| text.sees(query, k)).count() + usize::from(text.sinks) < 2 {
             continue;
         }
         let part = |p: f64, m: f64| if p == 0.0 { 0.0 } else { p * (p / m).log2() };
         let both = p.iter().zip(q).map(|(p, q)| (f64::from(*p), f64::from(*q)));
-        sum += both.map(|(p, q)| (part(p, (p + q) / 2.0) + part(q, (p + q) / 2.0)) / 2.0).sum::<f64>();
+        let apart = |(p, q): (f64, f64)| (part(p, (p + q) / 2.0) + part(q, (p + q) / 2.0)) / 2.0;
+        sum += both.map(apart).sum::<f64>();
+        if text.sinks {
+            let [p, q] = [p, q].map(|row| (1.0 - row.iter().map(|x| f64::from(*x)).sum::<f64>()).max(0.0));
+            sum += apart((p, q));
+        }
         queries += 1;
     }
     sum / queries.max(1) as f64
@@ -79,7 +84,8 @@ mod tests {
     #[test]
     fn patterns_that_share_no_key_are_a_bit_apart() {
         let (real, special) = ([true; 3], [false; 3]);
-        let text = Text { ids: &[1, 2, 3], real: &real, special: &special, start: 0, causal: true, reach: None };
+        let text =
+            Text { ids: &[1, 2, 3], real: &real, special: &special, start: 0, causal: true, reach: None, sinks: false };
         let to = |of: &dyn Fn(usize) -> usize| -> Vec<f32> {
             (0..9).map(|i| if i % 3 == of(i / 3) { 1.0 } else { 0.0 }).collect()
         };

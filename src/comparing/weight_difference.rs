@@ -74,8 +74,9 @@ pub fn weight_differences(
         }
         differing.push((*id, b.key()));
         let heads = match id.role {
-            Role::W_Q | Role::W_O | Role::b_Q => heads.0,
-            Role::W_K | Role::W_V | Role::b_K | Role::b_V => heads.1,
+            Role::W_Q | Role::W_UQ | Role::W_UK | Role::W_UV | Role::W_O | Role::b_Q => heads.0,
+            Role::W_rel_Q | Role::b_rel_Q => heads.0,
+            Role::W_K | Role::W_V | Role::b_K | Role::b_V | Role::W_rel_K | Role::b_rel_K => heads.1,
             _ => 1,
         };
         let is_zero = b.data.iter().all(|x| *x == 0.0);

@@ -32,6 +32,7 @@ impl Names {
                 id.role,
                 Role::EmbedProjW
                     | Role::EmbedProjB
+                    | Role::b_choice
                     | Role::SharedIn
                     | Role::SharedGate
                     | Role::SharedOut

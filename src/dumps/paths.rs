@@ -56,7 +56,7 @@ pub fn reader(id: WeightId, program: &Program) -> Option<&Op> {
 /// Whether an op computes what a module does and nothing more: factors and bounds are applied outside of modules.
 fn is_whole_module(op: &Op) -> bool {
     match &op.kernel {
-        Kernel::Embed { scale } => *scale == 1.0,
+        Kernel::Embed { scale, masks } => *scale == 1.0 && masks.is_none(),
         Kernel::PositionEmbed | Kernel::TypeEmbed | Kernel::Gain { .. } | Kernel::Output => true,
         Kernel::Linear { clip, .. } | Kernel::HeadNorm { clip, .. } => clip.is_none(),
         Kernel::Unembed { project, scale, softcap } => !project && *scale == 1.0 && softcap.is_none(),
@@ -91,7 +91,9 @@ fn containers(files: &[FileTensor], layer: usize, family: &str) -> Vec<(String, 
     };
     // A module that holds input and output gives what the output gives.
     let (attn, mlp) = (program::Part::AttnOutput, program::Part::MlpOutput);
-    for (first, last, part) in [(Role::W_Q, Role::W_O, attn), (Role::W_in, Role::W_out, mlp)] {
+    for (first, last, part) in
+        [(Role::W_Q, Role::W_O, attn), (Role::W_DKV, Role::W_O, attn), (Role::W_in, Role::W_out, mlp)]
+    {
         if let (Some(a), Some(b)) = (holder(first), holder(last))
             && a == b
             && a != block

@@ -132,8 +132,11 @@ pub fn normed(data: &[f64], op: &Op, program: &Program, weights: &Weights) -> Re
     })
 }
 
-/// Whether values have a bias that could be folded.
+/// Whether values have a bias that could be folded. With sinks patterns do not sum to 1, and it cannot be.
 pub fn values_have_bias(program: &Program, weights: &Weights) -> Result<bool> {
+    if program.ops.iter().any(|op| matches!(op.kernel, Kernel::Pattern { sinks: true, .. })) {
+        return Ok(false);
+    }
     let first = program.ops.iter().find(|op| is_values(op));
     Ok(first.map(|values| bias_of(values, program, weights)).transpose()?.flatten().is_some())
 }

@@ -10,6 +10,7 @@ use safetensors::tensor::{Dtype, View};
 use serde_json::{Map, Value as Json};
 
 use super::{Cause, ExportError, file, whole};
+use crate::model::role::{Role, WeightId};
 use crate::model::weights::{FileTensor, Weights};
 use crate::tensor::TensorError;
 
@@ -42,7 +43,7 @@ pub fn write(
     if fs::read_dir(folder).map_err(failed)?.next().is_some() {
         return Err(Cause::from("the folder is not empty; name a new one").at(folder));
     }
-    let used: Vec<&FileTensor> = weights.files().iter().filter(|file| file.layout.is_some()).collect();
+    let used: Vec<&FileTensor> = weights.files().iter().filter(|file| belongs(file)).collect();
     let failure = RefCell::new(None);
     let tensors: Vec<(String, Entry<'_>)> = used
         .iter()
@@ -69,6 +70,13 @@ pub fn write(
         fs::write(&path, bytes).map_err(|error| Cause::from(error).at(&path))?;
     }
     Ok(Written { tensors: used.len(), bytes, left_out: weights.files().len() - used.len(), widened })
+}
+
+/// Whether a tensor is of the model: its weights, and the frequencies that its rotation takes from there. Layers of
+/// sentence-transformers are in files of their own, which are not written.
+fn belongs(file: &FileTensor) -> bool {
+    let beside = |id: &WeightId| matches!(id.role, Role::DenseW | Role::DenseB);
+    file.name.ends_with("rotary_embeddings.inv_freq") || file.layout.is_some() && !file.uses.iter().any(beside)
 }
 
 fn written_as(stored: &str) -> Dtype {

@@ -63,7 +63,7 @@ impl Input {
         let tokenizer = tokenizer(model)?;
         let row = |text: &str| {
             let whole = if add_special { model.with_prompt(text) } else { text.into() };
-            let row = Row::of_tokens(tokenizer.encode(&whole, add_special)?, model.takes_pairs());
+            let row = Row::of_tokens(tokenizer.encode(&whole, add_special)?, model.has_token_types());
             Ok(Row { text: Some(text.to_owned()), ..row })
         };
         Input::from_rows(model, texts.iter().map(|text| row(text.as_ref())).collect::<Result<_, _>>()?)
@@ -75,7 +75,10 @@ impl Input {
         }
         let tokenizer = tokenizer(model)?;
         let row = |first: &str, second: &str| {
-            let row = Row::of_tokens(tokenizer.encode_pair(&model.with_prompt(first), second, true)?, true);
+            let row = Row::of_tokens(
+                tokenizer.encode_pair(&model.with_prompt(first), second, true)?,
+                model.has_token_types(),
+            );
             Ok(Row { text: Some(first.to_owned()), second_text: Some(second.to_owned()), ..row })
         };
         Input::from_rows(model, pairs.iter().map(|(a, b)| row(a.as_ref(), b.as_ref())).collect::<Result<_, _>>()?)

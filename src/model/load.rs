@@ -95,7 +95,7 @@ pub fn load_within(
     let config = families::text_part(whole)?;
     config.check_sizes()?;
     let family = families::find(&config)?;
-    let checkpoint = model_files.open_checkpoint()?;
+    let mut checkpoint = model_files.open_checkpoint()?;
     check_scales(&config, &checkpoint)?;
     let (tokenizer, no_tokenizer) = match Tokenizer::of_checkpoint(&model_files, &config)? {
         Ok(tokenizer) => (Some(tokenizer), String::new()),
@@ -106,10 +106,12 @@ pub fn load_within(
         None => Named::alone(&model_files)?,
     };
     let mut sentences = Sentences::read(&model_files, &config, &named)?;
+    sentences.add_weights(&model_files, &mut checkpoint)?;
     let tokenizer = sentences.with_tokenizer(tokenizer)?;
     let mut notes = std::mem::take(&mut sentences.notes);
     let from = Sources { config: &config, checkpoint: &checkpoint, sentence: sentences.after.as_ref() };
     let spec = family.spec(&from)?;
+    sentences.check(&spec)?;
     let unknown = config.unread(&spec.family)?;
     if !unknown.is_empty() {
         notes.push(format!("not used of {}: {}", config.path(), unknown.join(", ")));
@@ -217,14 +219,19 @@ fn held(
         let count: usize = shape.iter().product();
         // Elements of each part that follow each other in the file.
         let along = |size: usize| match load.layout {
-            Layout::OutIn | Layout::Stacked => size * shape.last().copied().unwrap_or(1),
+            Layout::OutIn => size * shape.last().copied().unwrap_or(1),
             _ => size,
         };
         let only = load.parts.len() == 1;
-        let period = if only { count } else { load.parts.iter().map(|(_, size)| along(*size)).sum() };
+        let stacked = load.stack.unwrap_or(1).max(1);
+        let (count, each) = (count / stacked, load.parts.len() / stacked);
+        let period = if each == 1 { count } else { load.parts[..each].iter().map(|(_, size)| along(*size)).sum() };
         let mut offset = 0;
-        for &(id, size) in &load.parts {
-            let run = if only { count } else { along(size) };
+        for (number, &(id, size)) in load.parts.iter().enumerate() {
+            if number % each == 0 {
+                offset = number / each * count;
+            }
+            let run = if each == 1 { count } else { along(size) };
             let source = Source {
                 tensor: load.name.clone(),
                 layout: load.layout,
@@ -321,8 +328,14 @@ impl Model {
         }
     }
 
-    pub fn takes_pairs(&self) -> bool {
+    /// Whether the two texts of a pair have tokens of different types.
+    pub fn has_token_types(&self) -> bool {
         self.spec.embed.token_types > 1
+    }
+
+    /// Whether a pair of texts is one input, with the tokens that the tokenizer puts between the two: that of encoders.
+    pub fn takes_pairs(&self) -> bool {
+        self.has_token_types() || !self.spec.attention.causal
     }
 
     /// A line for listings: family, head and size.

@@ -52,7 +52,8 @@ fn of_pass(model: &Model, rows: usize, length: usize, kept: u64) -> u64 {
     let held = |shape: &[usize]| if is_large(shape, &cpu) { BLOCKS } else { product(shape).saturating_mul(4) };
     let tokens = product(&[4, rows, length]);
     // The hidden neurons with the gate and its activation, or queries, keys and values, and the stream around them.
-    let heads = spec.head_dim.saturating_mul(spec.n_heads + 2 * spec.n_kv_heads);
+    let (heads, kv) = (spec.n_heads, spec.n_kv_heads);
+    let heads = spec.head_dim.saturating_mul(heads + kv).saturating_add(spec.v_head_dim.saturating_mul(kv));
     let at_once = tokens.saturating_mul((3 * spec.d_mlp).max(heads) as u64 + 4 * spec.d_model as u64);
     let attention = held(&[rows, spec.n_heads, length, length]).saturating_mul(2);
     let layer = tokens.saturating_mul((3 * spec.d_mlp + 2 * heads + 8 * spec.d_model) as u64);

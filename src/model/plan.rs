@@ -22,6 +22,8 @@ pub struct Load {
     pub parts: Vec<(WeightId, usize)>,
     /// How often the parts follow each other.
     pub rounds: usize,
+    /// How many tensors are stacked on a first axis, each with as many of the parts.
+    pub stack: Option<usize>,
 }
 
 /// Matches names to tensors and checks every shape: what to read, in the order of the model, and what the files hold.
@@ -80,6 +82,7 @@ fn file_tensor(entry: &TensorEntry, load: Option<&Load>, ignored: Option<String>
         layout: load.map(|load| load.layout),
         uses: load.map(|load| load.parts.iter().map(|(id, _)| *id).collect()).unwrap_or_default(),
         rounds: load.map_or(1, |load| load.rounds),
+        stack: load.and_then(|load| load.stack),
         ignored,
     }
 }
@@ -90,12 +93,15 @@ pub fn group(names: &TensorNames) -> Vec<Load> {
     let mut seen: HashMap<&str, usize> = HashMap::new();
     for wanted in &names.wanted {
         let source = &wanted.source;
-        let (index, size, rounds) = match &source.part {
-            Some(part) => (part.index, part.sizes[part.index], part.rounds),
-            None => (0, 0, 1),
+        let (index, size, rounds, stack) = match &source.part {
+            Some(part) => {
+                let before = part.stack.map_or(0, |(number, _)| number * part.sizes.len());
+                (before + part.index, part.sizes[part.index], part.rounds, part.stack.map(|(_, count)| count))
+            }
+            None => (0, 0, 1, None),
         };
         let at = *seen.entry(source.name.as_str()).or_insert_with(|| {
-            loads.push(Load { name: source.name.clone(), layout: source.layout, parts: Vec::new(), rounds });
+            loads.push(Load { name: source.name.clone(), layout: source.layout, parts: Vec::new(), rounds, stack });
             loads.len() - 1
         });
         // Parts may be wanted in another order than that of the file.
@@ -110,27 +116,24 @@ pub fn group(names: &TensorNames) -> Vec<Load> {
 /// Shape that the tensor must have in the file.
 pub fn file_shape(spec: &ModelSpec, load: &Load) -> Vec<usize> {
     let shapes: Vec<Vec<usize>> = load.parts.iter().map(|(id, _)| shape_of(spec, *id)).collect();
-    let outputs: usize = shapes.iter().filter_map(|shape| shape.last()).sum();
+    let all: usize = shapes.iter().filter_map(|shape| shape.last()).sum();
+    let outputs = all / load.stack.unwrap_or(1).max(1);
     let inputs = shapes.first().and_then(|shape| shape.first()).copied().unwrap_or(0);
-    match load.layout {
+    let one = match load.layout {
         Layout::InOut => vec![inputs, outputs],
         Layout::OutIn => vec![outputs, inputs],
-        Layout::Stacked => {
-            let stacked = match load.parts.first().map(|(id, _)| id.role) {
-                // Gate and up projection of an expert are stacked.
-                Some(Role::W_gate) => shapes.len() / 2,
-                _ => shapes.len(),
-            };
-            vec![stacked, outputs / stacked.max(1), inputs]
-        }
         Layout::Vector => vec![outputs],
+        Layout::Row => vec![1, outputs],
         Layout::Table => shapes.into_iter().next().unwrap_or_default(),
-    }
+    };
+    load.stack.into_iter().chain(one).collect()
 }
 
 fn check_shape(spec: &ModelSpec, load: &Load, entry: &TensorEntry, config: &str) -> Result<(), LoadError> {
     let expected = file_shape(spec, load);
-    if entry.shape == expected {
+    // A number without axes is a vector of one.
+    let number = load.layout == Layout::Vector && entry.shape.is_empty() && expected == [1];
+    if entry.shape == expected || number {
         return Ok(());
     }
     let what: Vec<String> = load.parts.iter().map(|(id, _)| id.to_string()).collect();

@@ -1,7 +1,10 @@
 //! The weights that a specification asks for, and their shapes.
 
 use super::role::{Role, WeightId};
-use super::spec::{Gain, Head, Logits, ModelSpec, Norm, Positions, Projection, QkNormOver, Transform};
+use super::spec::{
+    Act, Adds, Gain, Head, Latent, Logits, ModelSpec, Norm, Positions, Projection, QkNormOver, Relative, SharedExpert,
+    Transform,
+};
 
 /// Every weight that a model of this specification uses, in the order of use. A tied unembedding is among them.
 pub fn needed(spec: &ModelSpec) -> Vec<WeightId> {
@@ -39,6 +42,13 @@ impl Needs<'_> {
         }
         if embed.token_types > 0 {
             self.global(Role::W_type);
+        }
+        if let Some(relative) = &self.spec.relative {
+            self.global(Role::W_rel);
+            if let Adds::Products(products) = &relative.adds {
+                let norm = products.norm.iter().flat_map(|norm| norm_roles(norm, Role::RelLnW, Role::RelLnB));
+                self.ids.extend(norm.map(WeightId::global));
+            }
         }
         if embed.norm {
             self.global_norm(&self.spec.norm, Role::EmbedLnW, Role::EmbedLnB);
@@ -79,9 +89,20 @@ impl Needs<'_> {
         let spec = self.spec;
         let attention = &spec.attention;
         let id = |role| WeightId::block(layer, role);
-        self.ids.extend([Role::W_Q, Role::W_K, Role::W_V].map(id));
+        if let Some(latent) = &attention.latent {
+            self.ids.extend(latent_roles(latent).into_iter().map(id));
+        } else {
+            self.ids.extend([Role::W_Q, Role::W_K, Role::W_V].map(id));
+        }
         if attention.qkv_bias {
             self.ids.extend([Role::b_Q, Role::b_K, Role::b_V].map(id));
+        }
+        if let Some(Adds::Products(products)) = spec.relative.map(|relative| relative.adds)
+            && !products.shared
+        {
+            let of_keys = products.of_keys.then_some([Role::W_rel_Q, Role::b_rel_Q]);
+            let of_queries = products.of_queries.then_some([Role::W_rel_K, Role::b_rel_K]);
+            self.ids.extend(of_keys.into_iter().chain(of_queries).flatten().map(id));
         }
         if let Some(qk) = &attention.qk_norm {
             let both = [(Role::QNormW, Role::QNormB, spec.n_heads), (Role::KNormW, Role::KNormB, spec.n_kv_heads)];
@@ -94,6 +115,7 @@ impl Needs<'_> {
                 }
             }
         }
+        self.ids.extend(attention.sinks.then(|| id(Role::Sinks)));
         self.ids.push(id(Role::W_O));
         if attention.out_bias {
             self.ids.push(id(Role::b_O));
@@ -103,6 +125,7 @@ impl Needs<'_> {
     fn mlp(&mut self, layer: usize) {
         let mlp = &self.spec.mlp;
         let mut roles = vec![Role::W_in];
+        roles.extend(XIELU.into_iter().filter(|_| mlp.act == Act::Xielu));
         roles.extend(mlp.gated.then_some(Role::W_gate));
         roles.push(Role::W_out);
         if mlp.bias {
@@ -116,11 +139,14 @@ impl Needs<'_> {
     fn experts(&mut self, layer: usize) {
         let Some(experts) = &self.spec.experts else { return };
         self.ids.push(WeightId::block(layer, Role::W_router));
+        self.ids.extend(experts.router.correction.then_some(WeightId::block(layer, Role::b_choice)));
+        self.ids.extend(experts.router_bias.then(|| WeightId::block(layer, Role::b_router)));
         for expert in 0..experts.count {
-            self.ids.extend(EXPERT.map(|role| WeightId::part(layer, expert, role)));
+            let biases = EXPERT_BIASES.into_iter().filter(|_| experts.biases);
+            self.ids.extend(EXPERT.into_iter().chain(biases).map(|role| WeightId::part(layer, expert, role)));
         }
-        if experts.shared.is_some() {
-            self.ids.extend(SHARED.map(|role| WeightId::block(layer, role)));
+        if let Some(shared) = &experts.shared {
+            self.ids.extend(shared_roles(shared).iter().map(|role| WeightId::block(layer, *role)));
         }
     }
 
@@ -135,12 +161,19 @@ impl Needs<'_> {
         match &spec.head {
             Head::CausalLm(logits) => self.logits(logits),
             Head::MaskedLm { transform, logits } => {
-                self.transform(transform, [Role::MlmW, Role::MlmB], [Role::MlmLnW, Role::MlmLnB]);
+                if let Some(transform) = transform {
+                    self.transform(transform, [Role::MlmW, Role::MlmB], [Role::MlmLnW, Role::MlmLnB]);
+                }
                 self.logits(logits);
             }
-            Head::Sequence { pooled, classes } => self.classes(pooled.transform.as_ref(), classes.bias),
+            Head::Sequence { pooled, classes, .. } => self.classes(pooled.transform.as_ref(), classes.bias),
             Head::Token { transform, classes, .. } => self.classes(transform.as_ref(), classes.bias),
-            Head::Bare { .. } => {}
+            Head::Bare { sentence } => {
+                for (index, dense) in sentence.iter().flat_map(|sentence| &sentence.dense).enumerate() {
+                    self.ids.push(WeightId::numbered(index, Role::DenseW));
+                    self.ids.extend(dense.bias.then_some(WeightId::numbered(index, Role::DenseB)));
+                }
+            }
         }
     }
 
@@ -175,8 +208,37 @@ impl Needs<'_> {
 /// The weights of one expert: gate, up, down.
 pub const EXPERT: [Role; 3] = [Role::W_gate, Role::W_in, Role::W_out];
 
-/// Those of the shared expert, and how much of it is added.
-pub const SHARED: [Role; 4] = [Role::SharedGate, Role::SharedIn, Role::SharedOut, Role::SharedMix];
+/// Those of the shared expert, and how much of it is added where that is not all.
+pub fn shared_roles(shared: &SharedExpert) -> &'static [Role] {
+    static ROLES: [Role; 4] = [Role::SharedGate, Role::SharedIn, Role::SharedOut, Role::SharedMix];
+    if shared.mixed { &ROLES } else { &ROLES[..3] }
+}
+
+/// The weights that make queries, keys and values of latents.
+fn latent_roles(latent: &Latent) -> Vec<Role> {
+    let bias = |role| latent.bias.then_some(role);
+    let mut roles = Vec::new();
+    if latent.queries.is_some() {
+        roles.push(Role::W_DQ);
+        roles.extend(bias(Role::b_DQ));
+        roles.extend(norm_roles(&latent.norm, Role::QLatentNormW, Role::QLatentNormB));
+        roles.push(Role::W_UQ);
+    } else {
+        roles.push(Role::W_Q);
+    }
+    roles.push(Role::W_DKV);
+    roles.extend(bias(Role::b_DKV));
+    roles.extend(norm_roles(&latent.norm, Role::KvLatentNormW, Role::KvLatentNormB));
+    roles.push(Role::W_KR);
+    roles.extend(bias(Role::b_KR));
+    roles.extend([Role::W_UK, Role::W_UV]);
+    roles
+}
+/// The numbers of xIELU.
+pub const XIELU: [Role; 4] = [Role::XieluP, Role::XieluN, Role::XieluBeta, Role::XieluEps];
+
+/// The biases of an expert, in the order of [`EXPERT`].
+pub const EXPERT_BIASES: [Role; 3] = [Role::b_gate, Role::b_in, Role::b_out];
 
 pub fn norm_roles(norm: &Norm, gain: Role, bias: Role) -> impl Iterator<Item = Role> + use<> {
     let gain = (norm.gain != Gain::None).then_some(gain);
@@ -187,8 +249,11 @@ pub fn norm_roles(norm: &Norm, gain: Role, bias: Role) -> impl Iterator<Item = R
 /// Shape of a weight as the model uses it: `[in, out]` for linear layers.
 pub fn shape_of(spec: &ModelSpec, id: WeightId) -> Vec<usize> {
     use Role::*;
-    let (d, v, h, narrow) = (spec.d_model, spec.vocab, spec.head_dim, spec.embed.width);
-    let (q, kv) = (spec.n_heads * h, spec.n_kv_heads * h);
+    let (d, vocab, h, narrow) = (spec.d_model, spec.vocab, spec.head_dim, spec.embed.width);
+    let (q, kv, v) = (spec.n_heads * h, spec.n_kv_heads * h, spec.v_head_dim);
+    let latent = spec.attention.latent;
+    let [from_q, from_kv, shared_keys] =
+        latent.map_or([0; 3], |latent| [latent.queries.unwrap_or(0), latent.keys, latent.shared]);
     let experts = spec.experts.unwrap_or_default();
     let m = if id.index.is_some() { experts.width } else { spec.d_mlp };
     let shared = experts.shared.map_or(0, |shared| shared.width);
@@ -199,38 +264,63 @@ pub fn shape_of(spec: &ModelSpec, id: WeightId) -> Vec<usize> {
         Some(QkNormOver::All) => vec![heads * h],
         _ => vec![h],
     };
+    let dense = || match (&spec.head, id.index) {
+        (Head::Bare { sentence: Some(sentence) }, Some(index)) => sentence.dense.get(usize::from(index)),
+        _ => None,
+    };
     match id.role {
-        W_E | W_U => vec![v, narrow],
+        DenseW => dense().map_or(vec![0, 0], |dense| vec![dense.input, dense.output]),
+        DenseB => vec![dense().map_or(0, |dense| dense.output)],
+        W_E | W_U => vec![vocab, narrow],
         W_pos => match spec.positions {
             Positions::Learned { rows, .. } => vec![rows, embedded],
             _ => vec![0, embedded],
         },
         W_type => vec![spec.embed.token_types, embedded],
+        W_rel => match spec.relative {
+            Some(Relative { rows, adds: Adds::Numbers, .. }) => vec![rows, spec.n_heads],
+            of => vec![of.map_or(0, |of| of.rows), d],
+        },
         EmbedLnW | EmbedLnB => vec![embedded],
         EmbedProjW => vec![narrow, d],
         UnembedProjW => vec![d, narrow],
-        W_Q => vec![d, q],
-        W_K | W_V => vec![d, kv],
-        W_O => vec![q, d],
-        b_Q => vec![q],
-        b_K | b_V => vec![kv],
+        W_DQ => vec![d, from_q],
+        b_DQ | QLatentNormW | QLatentNormB => vec![from_q],
+        W_UQ => vec![from_q, q],
+        W_DKV => vec![d, from_kv],
+        b_DKV | KvLatentNormW | KvLatentNormB => vec![from_kv],
+        W_KR => vec![d, shared_keys],
+        b_KR => vec![shared_keys],
+        W_UK => vec![from_kv, spec.n_heads * (h - shared_keys)],
+        W_UV => vec![from_kv, spec.n_heads * v],
+        W_Q | W_rel_Q => vec![d, q],
+        W_K | W_rel_K => vec![d, kv],
+        W_V => vec![d, spec.n_kv_heads * v],
+        W_O => vec![spec.n_heads * v, d],
+        b_Q | b_rel_Q => vec![q],
+        b_K | b_rel_K => vec![kv],
+        b_V => vec![spec.n_kv_heads * v],
         QNormW | QNormB => per_head(spec.n_heads),
         KNormW | KNormB => per_head(spec.n_kv_heads),
+        Sinks => vec![spec.n_heads],
         W_router => vec![d, experts.count],
+        b_choice => vec![experts.count],
+        b_router => vec![experts.count],
         W_in | W_gate => vec![d, m],
         W_out => vec![m, d],
         b_in | b_gate => vec![m],
+        XieluP | XieluN | XieluBeta | XieluEps => vec![1],
         SharedIn | SharedGate => vec![d, shared],
         SharedOut => vec![shared, d],
         SharedMix => vec![d, 1],
-        b_U => vec![v],
+        b_U => vec![vocab],
         MlmW => vec![d, narrow],
         MlmB | MlmLnW | MlmLnB => vec![narrow],
         PoolerW => vec![d, d],
         ClassifierW => vec![last_width(spec), spec.labels().len()],
         ClassifierB => vec![spec.labels().len()],
         Ln1W | Ln1B | b_O | AttnPostLnW | AttnPostLnB | Ln2W | Ln2B | b_out | MlpPostLnW | MlpPostLnB | LnFinalW
-        | LnFinalB | EmbedProjB | PoolerB | PoolerLnW | PoolerLnB => vec![d],
+        | LnFinalB | RelLnW | RelLnB | EmbedProjB | PoolerB | PoolerLnW | PoolerLnB => vec![d],
     }
 }
 

@@ -64,6 +64,11 @@ roles! {
         W_pos: Table = "W_pos",
         /// Token-type table, `[types, d]`.
         W_type: Table = "W_type",
+        /// Table by distance: numbers that are added to scores, `[rows, H]`, or vectors, `[rows, d]`.
+        W_rel: Table = "W_rel",
+        /// Gain `[d]` of the norm of its vectors.
+        RelLnW: Vector = "rel_ln.w",
+        RelLnB: Vector = "rel_ln.b",
         /// Gain `[d]` of the embedding's own norm.
         EmbedLnW: Vector = "embed_ln.w",
         EmbedLnB: Vector = "embed_ln.b",
@@ -75,6 +80,27 @@ roles! {
         /// Gain `[d]` of the first norm of a block.
         Ln1W: Vector = "ln1.w",
         Ln1B: Vector = "ln1.b",
+        /// Projection to the latent of queries, `[d, q]`.
+        W_DQ: Linear = "attn.W_DQ",
+        b_DQ: Vector = "attn.b_DQ",
+        /// Gain `[q]` of the norm of the latent of queries.
+        QLatentNormW: Vector = "attn.q_latent_norm.w",
+        QLatentNormB: Vector = "attn.q_latent_norm.b",
+        /// Queries from their latent, `[q, H h]`.
+        W_UQ: Linear = "attn.W_UQ",
+        /// Projection to the latent of keys and values, `[d, c]`.
+        W_DKV: Linear = "attn.W_DKV",
+        b_DKV: Vector = "attn.b_DKV",
+        /// Gain `[c]` of the norm of the latent of keys and values.
+        KvLatentNormW: Vector = "attn.kv_latent_norm.w",
+        KvLatentNormB: Vector = "attn.kv_latent_norm.b",
+        /// Projection to the features that the keys of all heads share, `[d, r]`.
+        W_KR: Linear = "attn.W_KR",
+        b_KR: Vector = "attn.b_KR",
+        /// The other features of keys, from the latent: `[c, H (h - r)]`.
+        W_UK: Linear = "attn.W_UK",
+        /// Values from the latent, `[c, H v]`.
+        W_UV: Linear = "attn.W_UV",
         /// Query projection, `[d, H h]`.
         W_Q: Linear = "attn.W_Q",
         /// Key projection, `[d, K h]`.
@@ -84,13 +110,21 @@ roles! {
         b_Q: Vector = "attn.b_Q",
         b_K: Vector = "attn.b_K",
         b_V: Vector = "attn.b_V",
+        /// Query projection of the table by distance, `[d, H h]`, where it is not that of content.
+        W_rel_Q: Linear = "attn.W_rel_Q",
+        /// Key projection of the table by distance, `[d, H h]`.
+        W_rel_K: Linear = "attn.W_rel_K",
+        b_rel_Q: Vector = "attn.b_rel_Q",
+        b_rel_K: Vector = "attn.b_rel_K",
         /// Gain of the norm of queries: `[h]`, `[H, h]` or `[H h]`.
         QNormW: Vector = "attn.q_norm.w",
         QNormB: Vector = "attn.q_norm.b",
         /// Gain of the norm of keys: `[h]`, `[K, h]` or `[K h]`.
         KNormW: Vector = "attn.k_norm.w",
         KNormB: Vector = "attn.k_norm.b",
-        /// Output projection of the attention, `[H h, d]`.
+        /// The logit of each head's sink, `[H]`.
+        Sinks: Vector = "attn.sinks",
+        /// Output projection of the attention, `[H h, d]`, or `[H v, d]` where values are of another width.
         W_O: Linear = "attn.W_O",
         b_O: Vector = "attn.b_O",
         /// Gain `[d]` of the norm on what attention adds.
@@ -101,6 +135,10 @@ roles! {
         Ln2B: Vector = "ln2.b",
         /// Router of a mixture of experts, `[d, E]`.
         W_router: Linear = "mlp.W_router",
+        /// What is added to the scores of experts for the choice of them, `[E]`.
+        b_choice: Vector = "mlp.b_choice",
+        /// Bias of the router, `[E]`.
+        b_router: Vector = "mlp.b_router",
         /// Input projection of the MLP or of an expert (the up projection when gated), `[d, M]`.
         W_in: Linear = "mlp.W_in",
         /// Gate projection of a gated MLP or of an expert, `[d, M]`.
@@ -110,6 +148,12 @@ roles! {
         b_in: Vector = "mlp.b_in",
         b_gate: Vector = "mlp.b_gate",
         b_out: Vector = "mlp.b_out",
+        /// Four numbers of xIELU, `[1]` each: the curvature above zero, that below it, the slope at zero, and where `exp(x) - 1`
+        /// ends.
+        XieluP: Vector = "mlp.act.alpha_p",
+        XieluN: Vector = "mlp.act.alpha_n",
+        XieluBeta: Vector = "mlp.act.beta",
+        XieluEps: Vector = "mlp.act.eps",
         SharedIn: Linear = "mlp.shared.W_in",
         SharedGate: Linear = "mlp.shared.W_gate",
         SharedOut: Linear = "mlp.shared.W_out",
@@ -141,6 +185,9 @@ roles! {
         /// Gain `[d]` of the norm after it.
         PoolerLnW: Vector = "pooler_ln.w",
         PoolerLnB: Vector = "pooler_ln.b",
+        /// Linear layer after the pooling of a sentence embedding, `[in, out]`, by its number.
+        DenseW: Linear = "dense.W",
+        DenseB: Vector = "dense.b",
         /// Class weights, `[d, C]`.
         ClassifierW: Linear = "classifier.W",
         ClassifierB: Vector = "classifier.b",
@@ -162,6 +209,11 @@ impl WeightId {
     /// A weight outside blocks.
     pub fn global(role: Role) -> Self {
         WeightId { layer: None, index: None, role }
+    }
+
+    /// One of several weights of a role outside blocks.
+    pub fn numbered(index: usize, role: Role) -> Self {
+        WeightId { index: Some(index as u16), ..WeightId::global(role) }
     }
 
     /// A weight of block `layer`.

@@ -1,5 +1,7 @@
 //! What sentence-transformers does before and after the model: `modules.json` and the configurations it names.
 
+mod dense;
+
 use serde_json::{Map, Value as Json};
 
 use super::checkpoint::CheckpointFiles;
@@ -7,6 +9,7 @@ use super::config::{HfConfig, parse_json, says_nothing};
 use super::error::LoadError;
 use super::spec::{Pooling, Sentence};
 use super::tokenizer::{Longest, Named, Tokenizer};
+pub use dense::dense_name;
 
 /// The configuration of the model's own step, under the names that it has had.
 const TRANSFORMER: [&str; 7] = [
@@ -43,6 +46,14 @@ enum Asked {
     UnitLength(String),
     #[error("a {0} step after the model")]
     Step(String),
+    #[error("a {0} step after one that gives vectors of unit length")]
+    AfterUnitLength(&'static str),
+    #[error("the activation {0:?} of a Dense step")]
+    Activation(String),
+    #[error("a Dense step of {0}")]
+    DenseOf(String),
+    #[error("a Dense step that adds what it reads")]
+    Residual,
     #[error("{key} = {value} in {file}")]
     Value { key: &'static str, value: Json, file: &'static str },
     #[error("{key} in {file}")]
@@ -64,6 +75,8 @@ pub struct Sentences {
     pub after: Option<Sentence>,
     pub notes: Vec<String>,
     longest: Option<Longest>,
+    /// Folders of the layers after the pooling.
+    folders: Vec<String>,
     lower: bool,
     /// Whether the pooling passes over the prompt.
     without_prompt: bool,
@@ -127,7 +140,18 @@ impl Sentences {
                 "Pooling" => {
                     let config = settings()?.ok_or(Asked::MissingPooling(name))?;
                     self.without_prompt = !config.flag(&["include_prompt"], true)?;
-                    sentence = Some(Sentence { poolings: poolings(&config)?, normalize: false, skip: 0 });
+                    sentence =
+                        Some(Sentence { poolings: poolings(&config)?, dense: Vec::new(), normalize: false, skip: 0 });
+                }
+                "Dense" => {
+                    let config = settings()?.ok_or_else(|| Asked::Step("Dense".into()))?;
+                    // Before there is an embedding, there is nothing to read.
+                    let Some(sentence) = &mut sentence else { return Err(Asked::DenseOf("tokens".into()).into()) };
+                    if sentence.normalize {
+                        return Err(Asked::AfterUnitLength("Dense").into());
+                    }
+                    sentence.dense.push(dense::read(&config)?);
+                    self.folders.push(text("path").to_owned());
                 }
                 "Normalize" => {
                     let config = settings()?;

@@ -33,9 +33,9 @@ pub fn causal_attention(q: &Value, k: &Value, v: &Value, scale: f64) -> Result<A
     let (length, heads, device) = (q.shape()[1], q.shape()[2], q.device());
     device.check("scores", &[heads, length, length], &[Axis::Head, Axis::Q, Axis::K])?;
     let mask = Mask::causal(length, &device);
-    let scoring = Scoring { scale, softcap: None, bias: None, mask: Some(&mask) };
+    let scoring = Scoring { mask: Some(&mask), ..Scoring::plain(scale) };
     let scores = attention::scores(q, k, scoring);
-    let pattern = attention::pattern(&scores, Some(&mask));
+    let pattern = attention::pattern(&scores, Some(&mask), None);
     let mixed = attention::mix(&pattern, v)?;
     Ok(Attention { scores, pattern, mixed })
 }

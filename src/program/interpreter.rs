@@ -2,11 +2,11 @@
 
 use super::context::at_op;
 use super::kernels::attention::Scoring;
-use super::kernels::experts::{Gated, Mixture};
-use super::kernels::{attention, basic, experts, heads, norm};
+use super::kernels::experts::{Form, Gated, Mixture};
+use super::kernels::{attention, basic, experts, heads, norm, relative, routing};
 use super::shape::check_room;
 use super::{Context, Kernel, Op};
-use crate::model::required_weights::SHARED;
+use crate::model::required_weights::{EXPERT, EXPERT_BIASES, shared_roles};
 use crate::model::role::{Role, WeightId};
 use crate::model::weights::Weights;
 use crate::tensor::{TensorError, Value, proceed};
@@ -41,10 +41,18 @@ fn computed(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> 
     };
     let value = match &op.kernel {
         Kernel::Tokens => context.tokens.clone(),
-        Kernel::Embed { scale } => basic::scale(embedded(&inputs[0], weights, op.weights[0])?, *scale),
+        Kernel::Embed { scale, masks } => {
+            let rows = basic::scale(embedded(&inputs[0], weights, op.weights[0])?, *scale);
+            match masks {
+                Some(masks) => basic::without_masks(&rows, &inputs[0], *masks, context),
+                None => rows,
+            }
+        }
         Kernel::PositionEmbed => basic::position_embed(&first()?, context),
         Kernel::TypeEmbed => basic::type_embed(&first()?, context),
+        Kernel::RelativeBias { buckets } => relative::bias(&first()?, *buckets, context),
         Kernel::Add => basic::add(inputs),
+        Kernel::ZeroPadding => basic::zero_padding(&basic::add(inputs), context),
         Kernel::Same => inputs[0].clone(),
         Kernel::Scale { factor } => basic::scale(inputs[0].clone(), *factor),
         Kernel::Project => {
@@ -64,28 +72,51 @@ fn computed(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> 
                 None => out,
             }
         }
+        Kernel::SharedKeys { heads } => {
+            let own = basic::split_heads(&product(&inputs[0])?, *heads);
+            attention::with_shared(&own, &inputs[1])
+        }
         Kernel::HeadNorm { norm, over, clip } => norm::of_heads(&inputs[0], norm, *over, &all()?, *clip),
         Kernel::Rotate { rope } => attention::rotate(&inputs[0], &context.rotations[*rope]),
+        Kernel::Grow => basic::grown(&inputs[0], context.growth.as_ref().expect("a model whose queries grow")),
+        Kernel::RelativeScores { buckets, of, norm, scale } => {
+            let (all, batch, heads) = (all()?, inputs[0].shape()[0], inputs[0].shape()[2]);
+            let vectors = relative::vectors(&all[0], norm.as_ref(), &all[1..], heads, batch);
+            relative::products(&inputs[0], &vectors, (*of, *buckets, *scale), context)?
+        }
         Kernel::Scores { scale, softcap, reach } => {
             let (bias, mask) = (context.bias.as_ref(), context.mask(*reach));
-            let scoring = Scoring { scale: *scale, softcap: *softcap, bias, mask };
+            let scoring = Scoring { scale: *scale, softcap: *softcap, bias, more: &inputs[2..], mask };
             attention::scores(&inputs[0], &inputs[1], scoring)
         }
-        Kernel::Pattern { reach } => attention::pattern(&inputs[0], context.mask(*reach)),
+        Kernel::Pattern { reach, sinks } => {
+            let sinks = if *sinks { Some(first()?) } else { None };
+            attention::pattern(&inputs[0], context.mask(*reach), sinks.as_ref())
+        }
         Kernel::Mix => attention::mix(&inputs[0], &inputs[1])?,
         Kernel::Output => product(&basic::join_heads(&inputs[0]))?,
         Kernel::Activation(act) => basic::activation(&inputs[0], *act),
+        Kernel::Xielu => basic::xielu(&inputs[0], &all()?),
         Kernel::Gated(act) => basic::gated(&inputs[0], &inputs[1], *act),
-        Kernel::TopExperts { chosen } => experts::top(&inputs[0], *chosen),
-        Kernel::ExpertWeights { normalize } => experts::weights(&inputs[0], &inputs[1], *normalize),
-        Kernel::Experts { act, shared } => {
-            let (each, rest) = op.weights.split_at(op.weights.len() - if *shared { SHARED.len() } else { 0 });
-            let of = |ids: &[WeightId]| -> Result<Gated, TensorError> {
-                Ok(Gated { gate: weights.get(ids[0])?, up: weights.get(ids[1])?, down: weights.get(ids[2])? })
+        Kernel::TopExperts { chosen, router } => {
+            let correction = op.weights.first().map(|&id| dense(weights, id)).transpose()?;
+            routing::top(&inputs[0], correction.as_ref(), *chosen, router)
+        }
+        Kernel::ExpertWeights { router } => routing::weights(&inputs[0], &inputs[1], router),
+        Kernel::Experts { act, shared, biases, clamped } => {
+            let shared = shared.as_ref().map_or(&[][..], shared_roles).len();
+            let (each, rest) = op.weights.split_at(op.weights.len() - shared);
+            let of = |ids: &[WeightId], biases: bool| -> Result<Gated, TensorError> {
+                let biases = if biases { &ids[EXPERT.len()..EXPERT.len() + EXPERT_BIASES.len()] } else { &[] };
+                let biases = biases.iter().map(|&id| dense(weights, id)).collect::<Result<_, TensorError>>()?;
+                Ok(Gated { gate: weights.get(ids[0])?, up: weights.get(ids[1])?, down: weights.get(ids[2])?, biases })
             };
-            let expert = |number: usize| of(&each[number * 3..]);
-            let shared = if *shared { Some((of(rest)?, dense(weights, rest[3])?)) } else { None };
-            let mixture = Mixture { experts: &expert, count: each.len() / 3, shared, act: *act };
+            let per = EXPERT.len() + if *biases { EXPERT_BIASES.len() } else { 0 };
+            let expert = |number: usize| of(&each[number * per..], *biases);
+            let mix = rest.get(3).map(|&id| dense(weights, id)).transpose()?;
+            let shared = if rest.is_empty() { None } else { Some((of(rest, false)?, mix)) };
+            let form = Form { act: *act, clamped: *clamped };
+            let mixture = Mixture { experts: &expert, count: each.len() / per, shared, form };
             experts::mix(&inputs[0], &inputs[1], &inputs[2], &mixture)?
         }
         Kernel::Unembed { project, scale, softcap } => {
@@ -114,6 +145,7 @@ fn computed(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> 
             basic::linear(&hidden, &classifier[0], classifier.get(1))
         }
         Kernel::Sentence(sentence) => heads::sentence(&inputs[0], sentence, context),
+        Kernel::UnitLength => heads::unit_length(&inputs[0]),
     };
     Ok(value.with_axes(&op.axes).whole().held_in(weights.precision()))
 }

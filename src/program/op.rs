@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use super::Part;
 use crate::model::placement::Placement;
 use crate::model::role::{RolePlace, WeightId};
-use crate::model::spec::{Act, Norm, Pool, QkNormOver, Sentence, Transform};
+use crate::model::spec::{
+    Act, Buckets, ClampedGate, Masks, Norm, Pool, QkNormOver, Router, Sentence, SharedExpert, Transform,
+};
 use crate::tensor::{Axis, Device};
 
 /// The arithmetic of one op. Shapes are given for one row: `T` positions, `S` keys, `d` model width, `H` heads, `K`
@@ -14,16 +16,21 @@ use crate::tensor::{Axis, Device};
 pub enum Kernel {
     /// The token ids of the pass, `T`.
     Tokens,
-    /// Rows of the token table times a factor, `T d`.
-    Embed { scale: f64 },
+    /// Rows of the token table times a factor, `T d`; times another that follows from the masks of a text where they count
+    /// as dropped.
+    Embed { scale: f64, masks: Option<Masks> },
     /// Rows of the position table, `T d`.
     PositionEmbed,
     /// Rows of the token-type table, `T d`.
     TypeEmbed,
+    /// Numbers of a table for each head by the distance of query and key: `H T S`.
+    RelativeBias { buckets: Buckets },
     /// The sum of its inputs, left to right.
     Add,
     /// Its input, under another name.
     Same,
+    /// The sum of its inputs, zero at padding.
+    ZeroPadding,
     /// Its input times a factor.
     Scale { factor: f64 },
     /// `x W + b` of the first input, plus the other inputs: `T d`.
@@ -40,30 +47,39 @@ pub enum Kernel {
     Gain { one_plus: bool },
     /// `x W + b`, `T n`, bounded by `clip` on both sides; split into heads `T H h` where a number is given.
     Linear { heads: Option<usize>, clip: Option<f64> },
+    /// `x W` of the first input, split into heads, and after those of each head the features `T r` of the second: keys
+    /// `T H h`.
+    SharedKeys { heads: usize },
     /// A norm of queries or keys `T H h`, all three steps of it, bounded by `clip` on both sides.
     HeadNorm { norm: Norm, over: QkNormOver, clip: Option<f64> },
     /// Rotary embedding of `T H h`, by one of the model's rotations.
     Rotate { rope: usize },
-    /// Products of queries `T H h` and keys `S K h` times `scale`, capped (`cap tanh(score / cap)`), biased and masked
-    /// (`reach` is how far attention sees): `H T S`; -inf where masked.
+    /// Queries `T H h` times a factor that grows with their positions.
+    Grow,
+    /// Products of queries `T H h` or keys `S K h` with what is projected of the row of a table that their distance has,
+    /// after a norm where there is one, times `scale`: `H T S`.
+    RelativeScores { buckets: Buckets, of: Side, norm: Option<Norm>, scale: f64 },
+    /// Products of queries `T H h` and keys `S K h` times `scale`, capped (`cap tanh(score / cap)`), biased, with the other
+    /// inputs added, and masked (`reach` is how far attention sees): `H T S`; -inf where masked.
     Scores { scale: f64, softcap: Option<f64>, reach: Option<usize> },
-    /// Softmax over keys, as far as attention sees.
-    Pattern { reach: Option<usize> },
+    /// Softmax over keys, as far as attention sees; with `sinks` over one more logit for each head, which is dropped.
+    Pattern { reach: Option<usize>, sinks: bool },
     /// Pattern `H T S` times values `S K h`: `T H h`.
     Mix,
     /// Heads joined, then `x W + b`: `T d`.
     Output,
     /// An activation function, element by element.
     Activation(Act),
+    /// xIELU, element by element, whose four numbers are weights.
+    Xielu,
     /// `act(gate) * up`.
     Gated(Act),
-    /// The numbers of the `k` largest entries of router logits `T E`, largest first: `T k`.
-    TopExperts { chosen: usize },
-    /// Probabilities of the chosen experts: softmax of router logits `T E` at `T k`, divided by their sum if
-    /// `normalize`.
-    ExpertWeights { normalize: bool },
-    /// Weighted sum of what the chosen experts make of `T d`; with a shared expert `+ sigmoid(x g) expert(x)`.
-    Experts { act: Act, shared: bool },
+    /// The numbers of the `k` experts with the largest scores by router logits `T E`, largest first: `T k`.
+    TopExperts { chosen: usize, router: Router },
+    /// The weights of the chosen experts `T k` by router logits `T E`: `T k`.
+    ExpertWeights { router: Router },
+    /// Weighted sum of what the chosen experts make of `T d`, and what a shared expert does.
+    Experts { act: Act, shared: Option<SharedExpert>, biases: bool, clamped: Option<ClampedGate> },
     /// Logits over the vocabulary, `T V`, chunk by chunk of the unembedding, times `scale` and capped; the hidden state
     /// is projected to the width of a narrow unembedding first if `project`.
     Unembed { project: bool, scale: f64, softcap: Option<f64> },
@@ -78,8 +94,17 @@ pub enum Kernel {
     /// Classes at every position, `T C`; what comes before them (a projection; a dense layer, activation and norm) has
     /// no name.
     Classify { project: bool, transform: Option<Transform> },
-    /// A sentence embedding, `d` or a multiple of it.
+    /// A sentence embedding without the layers after its poolings, `d` or a multiple of it.
     Sentence(Sentence),
+    /// A vector divided by its length.
+    UnitLength,
+}
+
+/// The two sides of a score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Query,
+    Key,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -16,13 +16,30 @@ named! {
         Ln1Scale = "ln1.scale",
         Ln1Normalized = "ln1.normalized",
         Ln1Out = "ln1.out",
+        /// The short vector that queries are made of.
+        QLatent = "attn.q_latent",
+        QLatentNormScale = "attn.q_latent_norm.scale",
+        QLatentNormNormalized = "attn.q_latent_norm.normalized",
+        QLatentNormOut = "attn.q_latent_norm.out",
         Q = "attn.q",
+        /// The short vector that keys and values are made of.
+        KvLatent = "attn.kv_latent",
+        KvLatentNormScale = "attn.kv_latent_norm.scale",
+        KvLatentNormNormalized = "attn.kv_latent_norm.normalized",
+        KvLatentNormOut = "attn.kv_latent_norm.out",
+        /// The features that the keys of all heads share.
+        KRope = "attn.k_rope",
         K = "attn.k",
         V = "attn.v",
         QNorm = "attn.q_norm",
         KNorm = "attn.k_norm",
         RotQ = "attn.rot_q",
         RotK = "attn.rot_k",
+        GrownQ = "attn.grown_q",
+        /// What scores get of query and distance.
+        ContentToPosition = "attn.c2p",
+        /// What scores get of key and distance.
+        PositionToContent = "attn.p2c",
         Scores = "attn.scores",
         Pattern = "attn.pattern",
         Z = "attn.z",

@@ -8,6 +8,7 @@
 //! - norms: the scale counts as a constant (the identity rule);
 //! - an activation, a soft-cap or a bound `f`: by the factor `f(x) / x` (the identity rule);
 //! - products of two values, in gates, scores and mixing: half to each (the uniform rule);
+//! - products with a table by distance: as any product with weights;
 //! - softmax: as it is, which is the Taylor rule of the paper.
 
 use super::context::at_op;
@@ -16,7 +17,7 @@ use super::kernels::attention::{self, Scoring};
 use super::kernels::{basic, heads, norm};
 use super::vjp::pulled;
 use super::{After, Context, Kernel, Op, execute};
-use crate::model::spec::Transform;
+use crate::model::spec::{Sentence, Transform};
 use crate::model::weights::Weights;
 use crate::tensor::ops::BinaryOp;
 use crate::tensor::{TensorError, Value, proceed};
@@ -72,22 +73,26 @@ fn forward(op: &Op, x: &[Value], weights: &Weights, context: &Context) -> Result
         Kernel::HeadNorm { norm, over, clip: None } => norm::of_heads_detached(&x[0], norm, *over, &all()?),
         Kernel::HeadNorm { .. } => return no_rule("a norm of queries and keys with a bound"),
         Kernel::Activation(act) => by_factor(&x[0], |x| Ok(basic::activation(x, *act)))?,
+        Kernel::Xielu => {
+            let numbers = all()?;
+            by_factor(&x[0], |x| Ok(basic::xielu(x, &numbers)))?
+        }
         Kernel::Gated(act) => {
             let gate = by_factor(&x[0], |x| Ok(basic::activation(x, *act)))?;
             halves(&gate, &x[1], |a, b| a.binary(BinaryOp::Mul, b))?
         }
         Kernel::Linear { heads, clip: Some(_) } => unbounded(Kernel::Linear { heads: *heads, clip: None })?,
         Kernel::Scores { scale, softcap, .. } => {
-            let plain = Scoring { scale: *scale, softcap: None, bias: None, mask: None };
-            let products = halves(&x[0], &x[1], |q, k| Ok(attention::scores(q, k, plain)))?;
-            match softcap {
+            let products = halves(&x[0], &x[1], |q, k| Ok(attention::scores(q, k, Scoring::plain(*scale))))?;
+            let capped = match softcap {
                 Some(cap) => by_factor(&products, |x| {
                     let by = |op, x: &Value, number: f64| x.binary(op, &x.full_like(number));
                     let inner = by(BinaryOp::Div, x, *cap)?.unary(crate::tensor::ops::UnaryOp::Tanh)?;
                     by(BinaryOp::Mul, &inner, *cap)
                 })?,
                 None => products,
-            }
+            };
+            x[2..].iter().try_fold(capped, |sum, more| sum.binary(BinaryOp::Add, more))?
         }
         Kernel::Mix => halves(&x[0], &x[1], attention::mix)?,
         Kernel::Unembed { project, scale, softcap: Some(_) } => {
@@ -101,7 +106,9 @@ fn forward(op: &Op, x: &[Value], weights: &Weights, context: &Context) -> Result
         Kernel::TopExperts { .. } | Kernel::ExpertWeights { .. } | Kernel::Experts { .. } => {
             return no_rule("the router of a mixture of experts");
         }
-        Kernel::Sentence(sentence) if sentence.normalize => return no_rule("an embedding of unit length"),
+        Kernel::Sentence(Sentence { normalize: true, .. }) | Kernel::UnitLength => {
+            return no_rule("an embedding of unit length");
+        }
         _ => execute(op, x, weights, context)?,
     }))
 }

@@ -28,7 +28,14 @@ pub fn comes_in_pieces(op: &Op, rows: usize, span: Range<usize>, device: &Device
 }
 
 fn by_parts(op: &Op) -> bool {
-    matches!(op.kernel, Kernel::Scores { .. } | Kernel::Pattern { .. } | Kernel::Unembed { .. })
+    matches!(
+        op.kernel,
+        Kernel::Scores { .. }
+            | Kernel::Pattern { .. }
+            | Kernel::RelativeBias { .. }
+            | Kernel::RelativeScores { .. }
+            | Kernel::Unembed { .. }
+    )
 }
 
 /// Refuses an op of whose tensors one is too large for a buffer of the device: its output, or what is made on the way
@@ -60,6 +67,7 @@ pub(super) fn check_room(op: &Op, inputs: &[Value], weights: &Weights, context: 
 fn extent(op: &Op, inputs: &[Value], context: &Context) -> (usize, Range<usize>) {
     let Some(first) = inputs.first().map(Value::shape) else { return (context.rows(), context.span()) };
     let (queries, keys) = match (&op.kernel, first) {
+        (Kernel::RelativeScores { .. }, _) => return (first[0], context.span()),
         (Kernel::Scores { .. }, [_, queries, ..]) => (*queries, inputs[1].shape()[1]),
         (Kernel::Pattern { .. } | Kernel::Mix, [_, _, queries, keys]) => (*queries, *keys),
         (Kernel::Embed { .. }, [_, length]) | (_, [_, length, _, ..]) => (*length, *length),

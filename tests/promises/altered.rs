@@ -64,10 +64,16 @@ pub struct Copy(TempDir);
 impl Copy {
     pub fn of(name: &str) -> Copy {
         let copy = Copy(tempfile::tempdir().unwrap());
-        for entry in fs::read_dir(fixture(name)).unwrap().map(Result::unwrap) {
-            let file = entry.file_name().into_string().unwrap();
-            if entry.file_type().unwrap().is_file() && !file.starts_with("reference") {
-                fs::copy(entry.path(), copy.file(&file)).unwrap();
+        let mut left = vec![(fixture(name), copy.path().to_owned())];
+        while let Some((from, to)) = left.pop() {
+            fs::create_dir_all(&to).unwrap();
+            for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+                let target = to.join(entry.file_name());
+                if entry.file_type().unwrap().is_dir() {
+                    left.push((entry.path(), target));
+                } else if !entry.file_name().to_string_lossy().starts_with("reference") {
+                    fs::copy(entry.path(), target).unwrap();
+                }
             }
         }
         copy

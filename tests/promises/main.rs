@@ -22,6 +22,7 @@ mod diff;
 mod documents;
 mod edits;
 mod eight_bits;
+mod encoders;
 mod expressions;
 mod failing_devices;
 mod faults;

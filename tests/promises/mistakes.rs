@@ -163,7 +163,7 @@ fn an_input_that_the_model_cannot_read() {
     cannot_open(
         gpt2,
         &["-p", "a", "--pair", "b"],
-        "a pair of texts needs a model with token types, such as bert; gpt2 has none: give one text",
+        "a pair of texts needs an encoder, such as bert, which gpt2 is not: give one text",
     );
     let empty = "the prompt is empty: it has no tokens to run; give some text, or token ids with --tokens";
     cannot_open(gpt2, &["-p", ""], empty);

@@ -55,11 +55,14 @@ fn every_site_of_every_kind_of_attention_has_the_same_bits() {
         "bert-mlm",
         "modernbert",
         "cohere",
+        "mpnet",
+        "t5-encoder",
+        "deberta-v3",
     ] {
         let mut benches = both(|| Bench::new(name, &[NURSE, "The dog"]));
         alike(&mut benches, name, |bench| {
             bench.run("run");
-            if !name.contains("bert") {
+            if bench.console.session.run.model.spec.is_causal_lm() {
                 bench.run("generate 3");
             }
             bench.everything()

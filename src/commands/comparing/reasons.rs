@@ -3,7 +3,7 @@
 use crate::commands::comparing::shared::few;
 use crate::comparing::bisect::{FeatureOrder, Reason, ScoreScale, Seen};
 use crate::comparing::{Half, Piece, Quantised, Relation};
-use crate::model::spec::{Pairing, Pool};
+use crate::model::spec::{Pairing, Pool, Score};
 
 /// Indices that a sentence lists.
 const LISTED: usize = 4;
@@ -70,15 +70,21 @@ pub fn sentence(reason: &Reason) -> String {
         Reason::ScoresScaled(scale) => format!("scores are {} there", scaled(*scale)),
         Reason::ScoresNotCapped => "scores are not capped there".into(),
         Reason::ScoresCapped(cap) => format!("scores are capped at {cap} there"),
+        Reason::QueriesNotGrown => "queries do not grow with their positions there".into(),
+        Reason::NoSinks => "the softmax has no sinks there".into(),
         Reason::NoPositionBias => "scores have no bias by position there".into(),
         Reason::KeysTiled => {
             "key/value heads are repeated one after the other there (0, 1, 0, 1), not each in turn".into()
         }
         Reason::Mask { seen, length } => mask(*seen, *length),
         Reason::Activation(act) => format!("the activation is {act:?} there"),
+        Reason::GateNotBounded => "gate and up of experts are not bounded there".into(),
         Reason::GateAndUpSwapped => "gate and up are swapped".into(),
         Reason::ExpertWeightsNormalized(true) => "weights of experts are divided by their sum there".into(),
         Reason::ExpertWeightsNormalized(false) => "weights of experts are not divided by their sum there".into(),
+        Reason::ExpertWeightsNotScaled => "weights of experts are not scaled there".into(),
+        Reason::ExpertScores(Score::Sigmoid) => "weights of experts are sigmoids of router logits there".into(),
+        Reason::ExpertScores(_) => "weights of experts are a softmax of router logits there".into(),
         Reason::NotAdded { site } => format!("{site} is not added there"),
         Reason::AddedTimes { site, factor } => format!("{site} is added {factor:.6} times there"),
         Reason::LogitsNotScaled => "logits are not scaled there".into(),

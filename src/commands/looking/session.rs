@@ -36,6 +36,7 @@ pub fn model(console: &Console) -> Answer {
         format!("width {d_model}, MLP {d_mlp}, vocabulary {vocab}, {max_positions} positions"),
     ];
     lines.extend((spec.n_kv_heads != spec.n_heads).then(|| format!("{} key/value heads", spec.n_kv_heads)));
+    lines.extend((spec.v_head_dim != *head_dim).then(|| format!("values of width {}", spec.v_head_dim)));
     if matches!(spec.head, Head::CausalLm(_)) && !spec.is_causal_lm() {
         lines.push("each position looks both ways, so no next token is predicted".to_owned());
     }

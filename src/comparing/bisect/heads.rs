@@ -8,6 +8,10 @@ use crate::tensor::{Axis, Value};
 impl Known<'_> {
     /// Other numbers of heads of the same width together: the stretch is run as an architecture with that many would.
     pub(super) fn other_heads(&self) -> Option<Reason> {
+        // Where values are of another width than keys, or keys share features, other numbers of heads have other weights.
+        if self.spec.attention.latent.is_some() || self.spec.v_head_dim != self.spec.head_dim {
+            return None;
+        }
         let divided = |axes: &[Axis]| axes.contains(&Axis::Head);
         if !self.stretch.ops().any(|(_, op)| divided(&op.axes)) {
             return None;
@@ -53,10 +57,13 @@ fn divided_into(spec: &ModelSpec, heads: usize, scaled: bool) -> Option<ModelSpe
     if by_head || !all_kv.is_multiple_of(width) || !heads.is_multiple_of(all_kv / width) {
         return None;
     }
-    let mut other = ModelSpec { n_heads: heads, n_kv_heads: all_kv / width, head_dim: width, ..spec.clone() };
+    let n_kv_heads = all_kv / width;
+    let mut other = ModelSpec { n_heads: heads, n_kv_heads, head_dim: width, v_head_dim: width, ..spec.clone() };
     for rope in &mut other.ropes {
         let dim = rope.dim * width;
-        if !dim.is_multiple_of(2 * spec.head_dim) || matches!(rope.scaling, RopeScaling::LongRope { .. }) {
+        if !dim.is_multiple_of(2 * spec.head_dim)
+            || matches!(rope.scaling, RopeScaling::LongRope { .. } | RopeScaling::Stored { .. })
+        {
             return None;
         }
         rope.dim = dim / spec.head_dim;

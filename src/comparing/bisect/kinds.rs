@@ -9,12 +9,13 @@ use crate::program::{Kernel, Op, execute};
 impl Guesses<'_> {
     /// Of a token table: a factor that architectures have.
     pub(super) fn of_embedding(&self) -> Option<Reason> {
-        let Kernel::Embed { scale } = self.op.kernel else { return None };
+        let Kernel::Embed { scale, masks } = self.op.kernel else { return None };
         let root = (self.known.spec.d_model as f64).sqrt();
-        if scale != 1.0 && self.as_kernel(&Kernel::Embed { scale: 1.0 }) {
+        let scaled = |scale| self.as_kernel(&Kernel::Embed { scale, masks });
+        if scale != 1.0 && scaled(1.0) || masks.is_some() && self.as_kernel(&Kernel::Embed { scale, masks: None }) {
             return Some(Reason::EmbeddingsNotScaled);
         }
-        (scale != root && self.as_kernel(&Kernel::Embed { scale: root })).then_some(Reason::EmbeddingsScaled)
+        (scale != root && scaled(root)).then_some(Reason::EmbeddingsScaled)
     }
 
     /// Of an unembedding: its factor, cap, bias, and whether it is the token table.
@@ -107,6 +108,7 @@ impl Guesses<'_> {
         for (ours, theirs) in self.op.weights.iter().zip(&other.weights) {
             let heads = match ours.role {
                 Role::W_K | Role::W_V | Role::b_K | Role::b_V => self.known.spec.n_kv_heads,
+                Role::W_DQ | Role::W_DKV | Role::W_KR => 1,
                 _ => self.known.spec.n_heads,
             };
             let (a, b) = (self.known.weights.value(*ours).ok()?, live.weights.value(*theirs).ok()?);

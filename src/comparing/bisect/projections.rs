@@ -85,6 +85,9 @@ impl Guesses<'_> {
         let program = self.known.stretch.program();
         let parts = [Part::Q, Part::K, Part::V].map(|part| program.block_op(layer, part));
         let parts: Vec<usize> = parts.into_iter().collect::<Option<_>>()?;
+        if parts.iter().any(|part| program.ops[*part].inputs != self.op.inputs) {
+            return None;
+        }
         let [length, heads, width] = *self.shape else { return None };
         let run = |part: &usize| self.run(&program.ops[*part], &self.inputs);
         let run = |part: &usize| run(part).filter(|value| value.len() == self.ours.len());

@@ -3,7 +3,7 @@
 use super::Seen;
 use crate::comparing::weight_relation::{Half, Relation};
 use crate::model::role::WeightId;
-use crate::model::spec::{Act, Pairing, Pool};
+use crate::model::spec::{Act, Pairing, Pool, Score};
 use crate::program::Kernel;
 
 /// What the other side does that is not done here. Each was tried, and gives the other side's value.
@@ -48,12 +48,17 @@ pub enum Reason {
     ScoresNotCapped,
     ScoresCapped(f64),
     NoPositionBias,
+    QueriesNotGrown,
+    NoSinks,
     KeysTiled, // Key/value heads are repeated one after the other for the queries, and not each in turn.
     Mask { seen: Seen, length: usize }, // Which keys queries see in a text of so many tokens.
 
     Activation(Act),
     GateAndUpSwapped,
+    GateNotBounded,
     ExpertWeightsNormalized(bool), // Whether weights of experts are divided by their sum.
+    ExpertWeightsNotScaled,
+    ExpertScores(Score), // What the weights of experts are of router logits.
 
     NotAdded { site: String },
     AddedTimes { site: String, factor: f64 },

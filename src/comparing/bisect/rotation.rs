@@ -52,7 +52,7 @@ impl Guesses<'_> {
         if let Some(reason) = self.known.best(bases.chain(divisors)) {
             return Some(reason);
         }
-        let head = self.shape.last().copied().unwrap_or(0);
+        let head = self.shape.last().copied().unwrap_or(0).saturating_sub(own.first);
         for dim in [head, head / 2, head / 4, head * 3 / 4].into_iter().filter(|dim| *dim != own.dim && *dim > 1) {
             if tried(Rope { dim, ..own.clone() }) {
                 return Some(Reason::RotatedFeatures { there: dim, here: own.dim, of: head });
@@ -99,6 +99,7 @@ impl Guesses<'_> {
             Pairing::Half => i < own.dim && i >= own.dim / 2,
             Pairing::Interleaved => i < own.dim && i % 2 == 1,
         };
+        let second = |i: usize| i.checked_sub(own.first).is_some_and(second);
         let conjugated = |value: &Value| -> Option<Value> {
             let width = *value.shape().last()?;
             let flip = |(i, x): (usize, f32)| if second(i % width) { -x } else { x };
@@ -114,12 +115,15 @@ impl Guesses<'_> {
     fn base_in_numbers(&self, own: &Rope) -> Option<f64> {
         let [length, heads, width] = *self.shape else { return None };
         let before = self.inputs[0].read_f64().ok()?;
-        let pair = |data: &[f64], at: usize| match own.pairing {
-            Pairing::Half => (data[at + 1], data[at + 1 + own.dim / 2]),
-            Pairing::Interleaved => (data[at + 2], data[at + 3]),
+        let pair = |data: &[f64], head: usize| {
+            let at = head + own.first;
+            match own.pairing {
+                Pairing::Half => (data[at + 1], data[at + 1 + own.dim / 2]),
+                Pairing::Interleaved => (data[at + 2], data[at + 3]),
+            }
         };
         let padded = self.known.input.rows.first().is_some_and(|row| row.mask.contains(&false));
-        if length < 2 || own.dim < 4 || own.dim > width || padded {
+        if length < 2 || own.dim < 4 || own.first + own.dim > width || padded {
             return None;
         }
         // The head where the pair is longest has the smallest error.

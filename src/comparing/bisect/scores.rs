@@ -3,7 +3,7 @@
 
 use super::guesses::Guesses;
 use super::{Reason, ScoreScale, Seen};
-use crate::program::{Context, Kernel, execute};
+use crate::program::{Context, Kernel, Op, execute};
 use crate::tensor::{MASKED, Value};
 
 /// Positions that an implementation may be off by.
@@ -43,7 +43,11 @@ impl Guesses<'_> {
                 return Some(Reason::ScoresCapped(cap));
             }
         }
-        if self.in_context(&self.known.context.without_bias()) {
+        let alone = |op: &Op, inputs: &[Value]| {
+            let alone = inputs.get(..2).unwrap_or(inputs);
+            execute(op, alone, self.known.weights, self.known.context).ok()
+        };
+        if self.in_context(&self.known.context.without_bias()) || self.inputs.len() > 2 && self.alike(&alone) {
             return Some(Reason::NoPositionBias);
         }
         self.of_positions().or_else(|| self.of_keys()).or_else(|| self.of_mask(reach))
@@ -70,7 +74,8 @@ impl Guesses<'_> {
         let ops = &self.known.stretch.program().ops;
         let reads = |number: usize| matches!(ops[number].kernel, Kernel::Scores { .. } | Kernel::Mix);
         let tried = self.known.explains(&reads, &|_, op, inputs| {
-            let inputs = [inputs[0].clone(), tiled(&inputs[1])?];
+            let mut inputs = inputs.to_vec();
+            inputs[1] = tiled(&inputs[1])?;
             execute(op, &inputs, self.known.weights, self.known.context).ok()
         });
         tried.then_some(Reason::KeysTiled)

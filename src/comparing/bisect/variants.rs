@@ -1,7 +1,7 @@
 //! Other arithmetic of the same kind of op that architectures have.
 
 use super::Reason;
-use crate::model::spec::{Act, Norm, Pool};
+use crate::model::spec::{Act, ClampedGate, Norm, Pool, Router, Score};
 use crate::program::Kernel;
 
 /// A norm with each usual epsilon but its own.
@@ -49,14 +49,34 @@ pub fn variants(kernel: &Kernel) -> Vec<(Kernel, Reason)> {
         Kernel::Unembed { project, scale, softcap: Some(_) } => {
             vec![(Kernel::Unembed { project: *project, scale: *scale, softcap: None }, Reason::LogitsNotCapped)]
         }
-        Kernel::ExpertWeights { normalize } => {
-            vec![(Kernel::ExpertWeights { normalize: !normalize }, Reason::ExpertWeightsNormalized(!normalize))]
+        Kernel::ExpertWeights { router } => routers(router),
+        Kernel::Experts { act, shared, biases, clamped: Some(gate) } => {
+            let clamped = Some(ClampedGate { limit: f64::INFINITY, ..*gate });
+            vec![(Kernel::Experts { act: *act, shared: *shared, biases: *biases, clamped }, Reason::GateNotBounded)]
         }
-        Kernel::Experts { act, shared } => acts(act, &|act| Kernel::Experts { act, shared: *shared }),
+        Kernel::Experts { act, shared, biases, clamped: None } => {
+            acts(act, &|act| Kernel::Experts { act, shared: *shared, biases: *biases, clamped: None })
+        }
+        Kernel::Pattern { reach, sinks: true } => {
+            vec![(Kernel::Pattern { reach: *reach, sinks: false }, Reason::NoSinks)]
+        }
+        Kernel::Grow => vec![(Kernel::Same, Reason::QueriesNotGrown)],
         Kernel::Pool(own) => pools(own, &Kernel::Pool),
         Kernel::PooledLinear(own) => pools(own, &Kernel::PooledLinear),
         _ => Vec::new(),
     }
+}
+
+fn routers(own: &Router) -> Vec<(Kernel, Reason)> {
+    let other = |router| Kernel::ExpertWeights { router };
+    let normalize = !own.normalize;
+    let mut all = vec![(other(Router { normalize, ..*own }), Reason::ExpertWeightsNormalized(normalize))];
+    let scores = [Score::Softmax, Score::Sigmoid].into_iter().filter(|score| *score != own.score);
+    all.extend(scores.map(|score| (other(Router { score, ..*own }), Reason::ExpertScores(score))));
+    if own.scale != 1.0 {
+        all.push((other(Router { scale: 1.0, ..*own }), Reason::ExpertWeightsNotScaled));
+    }
+    all
 }
 
 fn pools(own: &Pool, kernel: &dyn Fn(Pool) -> Kernel) -> Vec<(Kernel, Reason)> {

@@ -190,7 +190,7 @@ fn linear(module: &str, a: &Value, b: &Value, config: &AdapterConfig, model: &Mo
         Place::Vocabulary(_) => return Err(AdapterFault::Embedding),
         Place::Tensor(file) => file,
     };
-    if !matches!(file.layout, Some(Layout::OutIn | Layout::InOut)) {
+    if file.stack.is_some() || !matches!(file.layout, Some(Layout::OutIn | Layout::InOut)) {
         return Err(AdapterFault::NotLinear);
     }
     let left = a.transpose(); // [in, r]

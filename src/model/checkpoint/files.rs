@@ -174,7 +174,7 @@ impl CheckpointFiles {
     }
 
     /// A weights file by its name, if it is there.
-    pub(super) fn open_weights(&self, name: &str) -> Result<Option<TensorFile>, LoadError> {
+    pub fn open_weights(&self, name: &str) -> Result<Option<TensorFile>, LoadError> {
         match self.on_disk(name) {
             Some(path) if path.exists() => open_tensors(&path).map(Some),
             Some(_) => Ok(None),

@@ -78,6 +78,20 @@ impl Checkpoint {
         Checkpoint::new(file.path.clone(), vec![file], Vec::new())
     }
 
+    /// Adds the tensors of another file, under the names that `name` gives them.
+    pub fn add(&mut self, mut file: TensorFile, name: impl Fn(&str) -> Option<String>) {
+        file.entries.retain_mut(|entry| {
+            let Some(name) = name(&entry.name) else { return false };
+            entry.stored_as.get_or_insert_with(|| entry.name.clone());
+            entry.name = name;
+            true
+        });
+        let number = self.files.len();
+        let names = file.entries.iter().enumerate().map(|(at, entry)| (entry.name.clone(), (number, at)));
+        self.by_name.extend(names);
+        self.files.push(file);
+    }
+
     pub fn has(&self, name: &str) -> bool {
         self.by_name.contains_key(name)
     }

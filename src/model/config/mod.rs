@@ -35,7 +35,7 @@ pub const D_MODEL: &[&str] = &["hidden_size", "n_embd", "dim", "d_model", "n_emb
 pub const N_LAYERS: &[&str] = &["num_hidden_layers", "n_layer", "num_layers", "n_layers"];
 pub const N_HEADS: &[&str] = &["num_attention_heads", "n_head", "num_heads", "n_heads"];
 pub const N_KV_HEADS: &[&str] = &["num_key_value_heads", "num_kv_heads"];
-pub const D_MLP: &[&str] = &["intermediate_size", "n_inner", "ffn_dim", "hidden_dim", "ffn_hidden_size"];
+pub const D_MLP: &[&str] = &["intermediate_size", "n_inner", "ffn_dim", "hidden_dim", "ffn_hidden_size", "d_ff"];
 pub const MAX_POSITIONS: &[&str] = &["max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx"];
 
 impl HfConfig {
@@ -102,6 +102,20 @@ impl HfConfig {
         let mut changed = self.clone();
         for (key, value) in defaults {
             changed.root.entry(*key).or_insert_with(|| (*value).into());
+        }
+        changed
+    }
+
+    /// The same configuration with these parameters of its rotation, where it has none.
+    pub fn with_default_rope(&self, parameters: Value) -> HfConfig {
+        let mut changed = self.clone();
+        let none = |key: &str, empty: bool| match self.root.get(key) {
+            None | Some(Value::Null) => true,
+            Some(value) => empty && says_nothing(value),
+        };
+        if none("rope_parameters", false) && none("rope_scaling", true) {
+            changed.root.remove("rope_scaling");
+            changed.root.insert("rope_parameters".to_owned(), parameters);
         }
         changed
     }

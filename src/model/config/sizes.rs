@@ -28,7 +28,7 @@ const MOST_LABELS: usize = 10_000_000;
 /// Sizes of anything else that are believed: products of two are numbers still.
 pub(super) const LARGEST_SIZE: usize = 1 << 31;
 
-const N_EXPERTS: &[&str] = &["num_experts", "num_local_experts", "n_routed_experts"];
+const N_EXPERTS: &[&str] = &["num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"];
 
 impl HfConfig {
     /// Refuses sizes that no model has, before anything is made in them.

@@ -111,7 +111,7 @@ impl HfConfig {
         };
         let why = match key {
             "quantization_config" | "quantization" | "compression_config" => {
-                "of quantised weights, those of GGUF files, fp8, bitsandbytes, GPTQ, AWQ and MLX can be loaded, in their usual \
+                "of quantised weights, those of GGUF files, fp8, bitsandbytes, GPTQ, AWQ, MLX and MXFP4 can be loaded, in their usual \
                  forms"
                     .to_owned()
             }
@@ -130,6 +130,7 @@ fn is_known_quantisation(value: &Value) -> bool {
     let number = |key: &str| value.get(key).and_then(Value::as_u64);
     let flag = |key: &str| value.get(key).and_then(Value::as_bool).unwrap_or(false);
     match text("quant_method") {
+        Some("mxfp4") => true,
         Some("bitsandbytes") => flag("load_in_4bit") || flag("load_in_8bit"),
         // In the second format zeros are what they say.
         Some("gptq") => {

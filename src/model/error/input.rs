@@ -28,6 +28,6 @@ pub enum InputError {
     TypeOutOfRange { type_id: u32, position: usize, types: usize },
     #[error("{types} token types for {tokens} tokens: give one for each token")]
     TypeCount { types: usize, tokens: usize },
-    #[error("a pair of texts needs a model with token types, such as bert; {family} has none: give one text")]
+    #[error("a pair of texts needs an encoder, such as bert, which {family} is not: give one text")]
     PairUnsupported { family: String },
 }

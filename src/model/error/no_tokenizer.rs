@@ -17,7 +17,7 @@ pub enum NoTokenizer {
     OtherClass { place: String, file: &'static str },
     #[error(
         "no tokenizer.json in {place}, and how {file} is used is not known for its tokenizer_class ({class}); GPT2, \
-         GPTNeoX, CodeGen, Qwen2, Roberta, Bert, DistilBert and Electra are known"
+         GPTNeoX, CodeGen, Qwen2, Roberta, Bert, DistilBert, Electra, MPNet and Esm are known"
     )]
     UnknownClass { place: String, file: &'static str, class: String },
     #[error("no {token} in {path}")]

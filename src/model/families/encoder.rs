@@ -19,23 +19,24 @@ const EMBEDDINGS: &[Entry] = &[
     both("embeddings_project", EmbedProjW, EmbedProjB),
 ];
 
-const BLOCK: &[Entry] = &[
+/// The linear layers of a block.
+pub const LINEAR: &[Entry] = &[
     both("attention.self.query", W_Q, b_Q),
     both("attention.self.key", W_K, b_K),
     both("attention.self.value", W_V, b_V),
     both("attention.output.dense", W_O, b_O),
-    both("attention.output.LayerNorm", Ln1W, Ln1B),
     both("intermediate.dense", W_in, b_in),
     both("output.dense", W_out, b_out),
-    both("output.LayerNorm", Ln2W, Ln2B),
 ];
+
+const NORMS: &[Entry] = &[both("attention.output.LayerNorm", Ln1W, Ln1B), both("output.LayerNorm", Ln2W, Ln2B)];
 
 /// The names of BERT, for families that have other heads.
 pub const FILES: Files = Files {
     body: "bert.",
     before: EMBEDDINGS,
     blocks: "encoder.layer",
-    block: &[BLOCK],
+    block: &[LINEAR, NORMS],
     linear: Layout::OutIn,
     after: &[],
     heads: &[],
@@ -89,10 +90,10 @@ impl EncoderHead<'_> {
         config.note_read(&["tie_word_embeddings"]);
         Ok(match Task::read(from, files, self.class, Task::ENCODER, "ForMaskedLM")? {
             Task::Causal | Task::Masked => Head::MaskedLm {
-                transform: self.masked,
+                transform: Some(self.masked),
                 logits: Logits { bias: self.bias, ..Logits::plain(files.tied(from, true)?) },
             },
-            Task::Sequence => Head::Sequence { pooled: self.pooled, classes: classes()? },
+            Task::Sequence => Head::Sequence { pooled: self.pooled, classes: classes()?, scores: None },
             Task::Token => Head::Token { transform: self.token, classes: classes()?, question: false },
             Task::Question => question(self.token),
             Task::Bare => Head::Bare { sentence: from.sentence.cloned() },
@@ -102,7 +103,7 @@ impl EncoderHead<'_> {
 
 /// A dense layer on the first position, and an activation.
 pub fn first(act: Act) -> Pooled {
-    Pooled { pool: Pool::First, transform: Some(Transform { bias: true, act, norm: None }) }
+    Pooled { pool: Pool::First, transform: Some(Transform { bias: true, act, norm: None }), late: false }
 }
 
 /// A dense layer, an activation and a norm.

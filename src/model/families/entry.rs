@@ -2,7 +2,7 @@
 //! they are in.
 
 use super::names::{Layout, Part, Source};
-use crate::model::role::{Role, WeightId};
+use crate::model::role::{Role, RoleKind, WeightId};
 use crate::model::spec::ModelSpec;
 
 /// A module and the weights it holds.
@@ -10,10 +10,16 @@ use crate::model::spec::ModelSpec;
 pub enum Entry {
     /// `path.weight` and `path.bias`; either may be without a role.
     One(&'static str, Option<Role>, Option<Role>),
-    /// The same in a head that only some architectures have, by the ends of their names.
+    /// One tensor of a block by its whole name, in this layout.
+    Named(&'static str, Role, Layout),
+    /// A module and its weights in a head that only some architectures have, by the ends of their names.
     Of(&'static [&'static str], &'static str, Role, Role),
     /// Queries, keys and values in one linear layer.
     Qkv(&'static str, Split),
+    /// The latent of keys and values and the features that keys share, in one linear layer.
+    Latent(&'static str),
+    /// Of each head, the features of its key that are its own, and its value.
+    KeysValues(&'static str),
     /// Gate and up projection in one linear layer, gate first.
     GateUp(&'static str),
     /// `path.0.weight`, `path.1.weight`, ...: one for each head.
@@ -22,6 +28,8 @@ pub enum Entry {
     Experts(&'static str, [&'static str; 3]),
     /// Gate over up projection, and down projection, each a tensor of all experts.
     Merged([&'static str; 2]),
+    /// The same as `[experts, in, out]`, outputs of gate and up projection in turn, and their biases `name_bias`.
+    Interleaved([&'static str; 2]),
 }
 
 /// How queries, keys and values are joined in one linear layer.
@@ -131,7 +139,11 @@ pub fn in_block(entry: &Entry, base: &str, id: WeightId, layout: Layout, spec: &
         let find = |kind: usize| roles.iter().position(|roles| roles[kind] == id.role);
         let weight = find(0).map(|index| (index, "weight"));
         let (index, suffix) = weight.or_else(|| Some((find(1)?, "bias")))?;
-        Some(Source { name: format!("{base}{path}.{suffix}"), layout, part: Some(Part { index, sizes, rounds }) })
+        Some(Source {
+            name: format!("{base}{path}.{suffix}"),
+            layout,
+            part: Some(Part { index, sizes, rounds, stack: None }),
+        })
     };
     match (entry, id.index) {
         (Entry::One(..) | Entry::Of(..), None) => alone(plain(entry, base, id)?),
@@ -139,31 +151,63 @@ pub fn in_block(entry: &Entry, base: &str, id: WeightId, layout: Layout, spec: &
             let (roles, sizes, rounds) = split.parts(spec);
             joined(path, &roles, sizes.to_vec(), rounds)
         }
+        (Entry::Latent(path), None) => {
+            let latent = spec.attention.latent?;
+            let roles = [[Role::W_DKV, Role::b_DKV], [Role::W_KR, Role::b_KR]];
+            joined(path, &roles, vec![latent.keys, latent.shared], 1)
+        }
+        (Entry::KeysValues(path), None) => {
+            let own = spec.head_dim - spec.attention.latent?.shared;
+            // Neither has a bias.
+            let roles = [[Role::W_UK; 2], [Role::W_UV; 2]];
+            joined(path, &roles, vec![own, spec.v_head_dim], spec.n_heads)
+        }
         (Entry::GateUp(path), None) => {
             joined(path, &[[Role::W_gate, Role::b_gate], [Role::W_in, Role::b_in]], vec![spec.d_mlp; 2], 1)
+        }
+        (Entry::Named(name, role, layout), None) if *role == id.role => {
+            Some(Source { name: format!("{base}{name}"), layout: *layout, part: None })
         }
         (Entry::Each(path, role), Some(head)) if *role == id.role => alone(format!("{base}{path}.{head}.weight")),
         (Entry::Experts(path, names), Some(expert)) => {
             let [gate, up, down] = names;
-            let name = match id.role {
-                Role::W_gate => gate,
-                Role::W_in => up,
-                Role::W_out => down,
+            let (name, suffix) = match id.role {
+                Role::W_gate => (gate, "weight"),
+                Role::W_in => (up, "weight"),
+                Role::W_out => (down, "weight"),
+                Role::b_gate => (gate, "bias"),
+                Role::b_in => (up, "bias"),
+                Role::b_out => (down, "bias"),
                 _ => return None,
             };
-            alone(format!("{base}{path}.{expert}.{name}.weight"))
+            alone(format!("{base}{path}.{expert}.{name}.{suffix}"))
         }
         (Entry::Merged([gate_up, down]), Some(expert)) => {
             let experts = spec.experts?;
             let expert = usize::from(expert);
             let (name, index, sizes) = match id.role {
-                Role::W_gate => (gate_up, 2 * expert, vec![experts.width; 2 * experts.count]),
-                Role::W_in => (gate_up, 2 * expert + 1, vec![experts.width; 2 * experts.count]),
-                Role::W_out => (down, expert, vec![spec.d_model; experts.count]),
+                Role::W_gate => (gate_up, 0, vec![experts.width; 2]),
+                Role::W_in => (gate_up, 1, vec![experts.width; 2]),
+                Role::W_out => (down, 0, vec![spec.d_model]),
                 _ => return None,
             };
-            let part = Part { index, sizes, rounds: 1 };
-            Some(Source { name: format!("{base}{name}"), layout: Layout::Stacked, part: Some(part) })
+            let part = Part { index, sizes, rounds: 1, stack: Some((expert, experts.count)) };
+            Some(Source { name: format!("{base}{name}"), layout: Layout::OutIn, part: Some(part) })
+        }
+        (Entry::Interleaved([gate_up, down]), Some(expert)) => {
+            let experts = spec.experts?;
+            let (name, index, sizes, rounds) = match id.role {
+                Role::W_gate | Role::b_gate => (gate_up, 0, vec![1; 2], experts.width),
+                Role::W_in | Role::b_in => (gate_up, 1, vec![1; 2], experts.width),
+                Role::W_out | Role::b_out => (down, 0, vec![spec.d_model], 1),
+                _ => return None,
+            };
+            let (layout, suffix) = match id.role.kind() {
+                RoleKind::Linear => (Layout::InOut, ""),
+                _ => (Layout::Vector, "_bias"),
+            };
+            let part = Part { index, sizes, rounds, stack: Some((usize::from(expert), experts.count)) };
+            Some(Source { name: format!("{base}{name}{suffix}"), layout, part: Some(part) })
         }
         _ => None,
     }

@@ -15,6 +15,7 @@ use crate::model::checkpoint::Checkpoint;
 use crate::model::error::LoadError;
 use crate::model::required_weights::{needed, shape_of};
 use crate::model::role::{Role, RoleKind, RolePlace, WeightId};
+use crate::model::sentence::dense_name;
 use crate::model::spec::{Head, Logits, ModelSpec};
 
 pub use super::entry::{
@@ -137,7 +138,7 @@ impl Files {
             }
             names.wanted.push(Wanted { id, source });
         }
-        self.ignore(&mut names, &places, from, tied);
+        self.ignore(&mut names, &places, from, spec);
         names.notes.extend(self.note(&names, logits, from));
         if logits.is_some_and(|logits| !logits.tied) {
             names.advice = untied(from)?;
@@ -145,7 +146,9 @@ impl Files {
         Ok(names)
     }
 
-    fn ignore(&self, names: &mut TensorNames, places: &Places, from: &Sources, tied: bool) {
+    fn ignore(&self, names: &mut TensorNames, places: &Places, from: &Sources, spec: &ModelSpec) {
+        let tied = names.tied;
+        let further = self.further_blocks(from, spec, &places.body);
         let wanted: HashSet<&str> = names.wanted.iter().map(|wanted| wanted.source.name.as_str()).collect();
         let mut ignored = Vec::new();
         for entry in from.checkpoint.entries().iter().filter(|entry| !wanted.contains(entry.name.as_str())) {
@@ -167,6 +170,9 @@ impl Files {
                     Some(Wanted { source, .. }) => format!("{} is used in its place, and differs", source.name),
                     None => "a head, which this architecture does not use".to_owned(),
                 },
+                None if further.iter().any(|block| name.starts_with(block)) => {
+                    "a block that predicts a token further on, which the pass does not use".to_owned()
+                }
                 None => match leftovers::reason(name).or_else(|| self.elsewhere(name, &places.body)) {
                     Some(reason) => reason.to_owned(),
                     None => continue,
@@ -175,6 +181,15 @@ impl Files {
             ignored.push(Ignored { name: name.to_owned(), reason });
         }
         names.ignored = ignored;
+    }
+
+    /// The beginnings of the names of blocks after the last one that are there to predict tokens further on, if the
+    /// configuration has any.
+    fn further_blocks(&self, from: &Sources, spec: &ModelSpec, body: &str) -> Vec<String> {
+        const MOST: usize = 16;
+        let count = from.config.opt_count(&["num_nextn_predict_layers", "num_mtp_layers"]).ok().flatten().unwrap_or(0);
+        let numbers = spec.n_layers..spec.n_layers + count.min(MOST);
+        numbers.map(|number| format!("{body}{}.{number}.", self.blocks)).collect()
     }
 
     /// Whether a tensor belongs to a module after the blocks.
@@ -260,7 +275,7 @@ impl<'a> Places<'a> {
         if id.role == Role::b_U {
             // Masked LMs have two names for this bias, which are tied as the embeddings are. The one next to the matrix
             // is added; without tying there is no other.
-            let unembeds = |entry: &&Entry| matches!(entry.alone(), Some((_, Some(Role::W_U), _)));
+            let unembeds = |entry: &&Entry| matches!(entry.alone(), Some((_, Some(Role::W_U), Some(_))));
             let own = entries.iter().any(unembeds) && self.own_bias;
             entries.retain(|entry| !own || unembeds(entry));
             let there = |entry: &&Entry| {
@@ -295,6 +310,10 @@ impl<'a> Places<'a> {
             RoleKind::Vector => Layout::Vector,
         };
         let files = self.files;
+        if let (Role::DenseW | Role::DenseB, Some(index)) = (id.role, id.index) {
+            let name = dense_name(usize::from(index), if id.role == Role::DenseW { "weight" } else { "bias" });
+            return Some(Source { name, layout, part: None });
+        }
         let Some(layer) = id.layer else {
             let name = match id.role.place() {
                 RolePlace::Before => self.name_of(files.before, id),

@@ -52,5 +52,5 @@ fn rope(config: &HfConfig, head_dim: usize) -> Result<Rope, LoadError> {
         return Err(config.bad(format!("RoPE cannot rotate {dim} of {head_dim} features in pairs")));
     }
     let (pairing, scaling) = (Pairing::Interleaved, RopeScaling::None);
-    Ok(Rope { theta: 10000.0, dim, pairing, scaling, tabled: true })
+    Ok(Rope { theta: 10000.0, first: 0, dim, pairing, scaling, backwards: false, tabled: true })
 }

@@ -58,7 +58,8 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
 fn mixtures(config: &HfConfig, sizes: &Sizes) -> Result<Experts, LoadError> {
     let count = config.opt_size(&["num_local_experts"])?.unwrap_or(8);
     let chosen = config.opt_size(&["num_experts_per_tok"])?.unwrap_or(2);
-    experts(config, Experts { count, chosen, width: sizes.d_mlp, normalize: true, shared: None })
+    let router = Router { normalize: true, ..Router::default() };
+    experts(config, Experts { count, chosen, width: sizes.d_mlp, router, ..Experts::default() })
 }
 
 /// Granite 4 without its hybrid layers: its sizes, and whether it rotates queries and keys.

@@ -8,6 +8,7 @@ pub fn reason(name: &str) -> Option<&'static str> {
     let last: Vec<&str> = name.rsplit('.').take(4).collect();
     match last[..] {
         ["inv_freq", "rotary_emb", ..] => Some("stored RoPE frequencies, computed from the configuration"),
+        ["inv_freq", "rotary_embeddings", ..] => Some("stored RoPE frequencies, which are those of the rotation"),
         ["position_ids", "embeddings", ..] => Some("stored position numbers, not weights"),
         ["token_type_ids", "embeddings", ..] => Some("stored token types, not weights"),
         ["bias" | "masked_bias" | "causal_mask", "attn" | "attention", number, "h" | "layers"] if is_number(number) => {

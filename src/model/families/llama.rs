@@ -33,6 +33,15 @@ pub const EXPERTS: &[Entry] = &[
     Entry::Merged(["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]),
 ];
 
+/// What is added to the scores of experts for the choice, and experts that every token passes: DeepSeek's and those of
+/// models after it.
+pub const CHOICE: &[Entry] = &[Entry::Named("mlp.gate.e_score_correction_bias", b_choice, Layout::Vector)];
+pub const SHARED: &[Entry] = &[
+    weight("mlp.shared_experts.gate_proj", SharedGate),
+    weight("mlp.shared_experts.up_proj", SharedIn),
+    weight("mlp.shared_experts.down_proj", SharedOut),
+];
+
 pub static FAMILY: Family = Family::new(&["llama", "code_llama"], &FILES, spec);
 
 fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {

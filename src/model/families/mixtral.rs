@@ -3,7 +3,7 @@
 use super::llama;
 use super::prelude::*;
 
-const EXPERTS: &[Entry] = &[
+pub const EXPERTS: &[Entry] = &[
     weight("block_sparse_moe.gate", W_router),
     Entry::Experts("block_sparse_moe.experts", ["w1", "w3", "w2"]),
     Entry::Merged(["block_sparse_moe.experts.gate_up_proj", "block_sparse_moe.experts.down_proj"]),
@@ -19,7 +19,8 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let count = config.opt_size(&["num_local_experts", "num_experts"])?.unwrap_or(8);
     let chosen = config.opt_size(&["num_experts_per_tok"])?.unwrap_or(2);
     let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-5)?);
-    let experts = Experts { count, chosen, width: sizes.d_mlp, normalize: true, shared: None };
+    let router = Router { normalize: true, ..Router::default() };
+    let experts = Experts { count, chosen, width: sizes.d_mlp, router, ..Experts::default() };
     Ok(ModelSpec {
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.theta(1e6))?],
         mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },

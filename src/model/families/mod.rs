@@ -4,17 +4,23 @@
 //! table. Adding one is adding a file and a line in [`FAMILIES`].
 
 mod albert;
+mod apertus;
 mod arcee;
 mod bert;
 mod bloom;
 mod codegen;
 mod cohere;
 mod cohere2;
+mod deberta_v2;
+mod deepseek;
 mod distilbert;
+mod dots1;
 mod electra;
 mod encoder;
 mod entry;
 mod ernie4_5;
+mod esm;
+mod eurobert;
 mod exaone4;
 mod falcon;
 mod files;
@@ -22,21 +28,27 @@ mod gemma;
 mod gemma2;
 mod gemma3;
 mod glm;
+mod glm4_moe;
 mod gpt2;
 mod gpt_bigcode;
 mod gpt_neo;
 mod gpt_neox;
+mod gpt_oss;
 mod gptj;
 mod granite;
 mod helium;
+mod hunyuan;
 mod jais2;
 mod leftovers;
 mod llama;
+mod minimax_m2;
 mod mistral;
 mod mixtral;
 mod modernbert;
+mod mpnet;
 mod mpt;
 mod names;
+mod nanochat;
 mod nemotron;
 mod nomic_bert;
 mod olmo;
@@ -47,7 +59,9 @@ mod opt;
 mod persimmon;
 mod phi;
 mod phi3;
+mod phimoe;
 mod prelude;
+mod prenorm;
 mod qwen2;
 mod qwen2_moe;
 mod qwen3;
@@ -59,6 +73,7 @@ mod seed_oss;
 mod smollm3;
 mod stablelm;
 mod starcoder2;
+mod t5;
 mod unsupported;
 mod wrappers;
 
@@ -69,6 +84,7 @@ use super::spec::{ModelSpec, Sentence};
 
 pub use files::Files;
 pub use names::{Ignored, Layout, Part, Source, TensorNames, Wanted};
+pub use read::torch_activation;
 pub use wrappers::text_part;
 
 #[derive(Clone, Copy)]
@@ -114,6 +130,7 @@ impl Family {
         let mut spec = (self.spec)(from)?;
         let text = from.config.nested("text_config")?;
         read::look_both_ways(text.as_ref().unwrap_or(from.config), &mut spec)?;
+        read::scores(from.config, &mut spec)?;
         Ok(spec)
     }
 
@@ -140,6 +157,7 @@ pub static FAMILIES: &[&Family] = &[
     &llama::FAMILY,
     &mistral::FAMILY,
     &mixtral::FAMILY,
+    &minimax_m2::FAMILY,
     &qwen2::FAMILY,
     &qwen2_moe::FAMILY,
     &seed_oss::FAMILY,
@@ -150,6 +168,7 @@ pub static FAMILIES: &[&Family] = &[
     &gemma3::FAMILY,
     &phi::FAMILY,
     &phi3::FAMILY,
+    &phimoe::FAMILY,
     &stablelm::FAMILY,
     &starcoder2::FAMILY,
     &olmo::FAMILY,
@@ -161,6 +180,9 @@ pub static FAMILIES: &[&Family] = &[
     &granite::FAMILY,
     &smollm3::FAMILY,
     &glm::FAMILY,
+    &glm4_moe::FAMILY,
+    &dots1::FAMILY,
+    &deepseek::FAMILY,
     &nemotron::FAMILY,
     &helium::FAMILY,
     &arcee::FAMILY,
@@ -168,6 +190,10 @@ pub static FAMILIES: &[&Family] = &[
     &exaone4::FAMILY,
     &ernie4_5::FAMILY,
     &persimmon::FAMILY,
+    &gpt_oss::FAMILY,
+    &hunyuan::FAMILY,
+    &nanochat::FAMILY,
+    &apertus::FAMILY,
     &bert::FAMILY,
     &bert::ERNIE_FAMILY,
     &roberta::FAMILY,
@@ -177,6 +203,14 @@ pub static FAMILIES: &[&Family] = &[
     &albert::FAMILY,
     &modernbert::FAMILY,
     &nomic_bert::FAMILY,
+    &mpnet::FAMILY,
+    &t5::FAMILY,
+    &eurobert::FAMILY,
+    &esm::FAMILY,
+    &deberta_v2::FAMILY,
+    &prenorm::MEGATRON,
+    &prenorm::ROBERTA,
+    &prenorm::XLM_ROBERTA_XL,
 ];
 
 /// The family of a configuration.
@@ -211,11 +245,11 @@ mod tests {
 
     #[test]
     fn families_that_do_not_fit_are_refused_with_the_reason() {
-        let t5 = refusal(r#"{"model_type": "t5"}"#);
+        let bart = refusal(r#"{"model_type": "bart"}"#);
         assert_eq!(
-            t5,
-            "config.json: model_type \"t5\" is not supported: it is an encoder-decoder pair with relative position \
-             biases; \"llmdbg models\" lists what is"
+            bart,
+            "config.json: model_type \"bart\" is not supported: it is an encoder-decoder pair; \
+             \"llmdbg models\" lists what is"
         );
         let nobody = refusal(r#"{"model_type": "flux_capacitor"}"#);
         assert!(nobody.contains("llmdbg does not know this architecture"), "{nobody}");

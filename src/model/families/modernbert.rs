@@ -65,7 +65,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         class: "ModernBert",
         masked: transform,
         bias: config.flag(&["decoder_bias"], true)?,
-        pooled: Pooled { pool, transform: Some(transform) },
+        pooled: Pooled { pool, transform: Some(transform), late: false },
         token: Some(transform),
     };
     let bias = config.flag(&["attention_bias"], false)?;

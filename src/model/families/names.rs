@@ -8,10 +8,10 @@ pub enum Layout {
     InOut,
     /// A linear layer as `[out, in]` (everyone else's `Linear`).
     OutIn,
-    /// Several linear layers as `[number, out, in]` (merged experts).
-    Stacked,
     /// One axis: gains and biases.
     Vector,
+    /// The same as a matrix of one row, `[1, n]`.
+    Row,
     /// Rows that are looked up: `[rows, width]`.
     Table,
 }
@@ -35,6 +35,9 @@ pub struct Part {
     pub sizes: Vec<usize>,
     /// How often the parts follow each other: once if each is in one piece, else once for each head or group of heads.
     pub rounds: usize,
+    /// Of a stack of tensors on a first axis (those of experts) the number of the one whose part it is, and how many there
+    /// are.
+    pub stack: Option<(usize, usize)>,
 }
 
 /// Where a weight is in the file.

@@ -16,8 +16,9 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         count: config.opt_size(&["num_experts", "num_local_experts"])?.unwrap_or(64),
         chosen: config.opt_size(&["num_experts_per_tok"])?.unwrap_or(8),
         width: sizes.d_mlp,
-        normalize: config.flag(&["norm_topk_prob"], false)?,
+        router: Router { normalize: config.flag(&["norm_topk_prob"], false)?, ..Router::default() },
         shared: None,
+        ..Experts::default()
     };
     let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-5)?);
     let heads = DecoderHead { pad: Some(1), tasks: Task::NO_CLASSES, ..DecoderHead::of("Olmoe") };

@@ -6,8 +6,9 @@ pub use super::files::{
     pooler, weight,
 };
 pub use super::read::{
-    DecoderHead, HeadDim, Kv, Rules, Sizes, Task, act, attention, attention_with_bias, decoder, eps, experts,
-    query_scale, reach, sliding_layers, sparse_layers, window_if_used,
+    DecoderHead, HeadDim, Kv, Rules, SigmoidRules, Sizes, Task, act, act_named, attention, attention_with_bias,
+    by_sigmoids, decoder, dense_first, eps, experts, query_scale, reach, shared_of, sliding_layers, sparse_layers,
+    window_if_used,
 };
 pub use super::rope::{ByLayerType, ByLayerTypeRules, RopeRules, by_layer_type, rope};
 pub use super::{Family, Layout, Sources, TensorNames};

@@ -27,8 +27,9 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         count: width("num_experts", 60)?,
         chosen: width("num_experts_per_tok", 4)?,
         width: width("moe_intermediate_size", 1408)?,
-        normalize: config.flag(&["norm_topk_prob"], false)?,
-        shared: Some(SharedExpert { width: width("shared_expert_intermediate_size", 5632)? }),
+        router: Router { normalize: config.flag(&["norm_topk_prob"], false)?, ..Router::default() },
+        shared: Some(SharedExpert { width: width("shared_expert_intermediate_size", 5632)?, mixed: true }),
+        ..Experts::default()
     };
     let sparse = sparse_layers(config, sizes.n_layers)?;
     let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-6)?);

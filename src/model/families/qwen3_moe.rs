@@ -17,8 +17,9 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         count: config.opt_size(&["num_experts", "num_local_experts"])?.unwrap_or(128),
         chosen: width("num_experts_per_tok", 8)?,
         width: width("moe_intermediate_size", 768)?,
-        normalize: config.flag(&["norm_topk_prob"], false)?,
+        router: Router { normalize: config.flag(&["norm_topk_prob"], false)?, ..Router::default() },
         shared: None,
+        ..Experts::default()
     };
     config.note_read(&["max_window_layers"]);
     let sparse = sparse_layers(config, sizes.n_layers)?;

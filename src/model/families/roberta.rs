@@ -5,7 +5,10 @@ use super::prelude::*;
 
 static ROBERTA_FILES: Files = FILES;
 
-const FILES: Files = Files {
+/// The `model_type` of XLM-RoBERTa XL and XXL, which leave out other settings.
+const XL: &str = "xlm-roberta-xl";
+
+pub const FILES: Files = Files {
     body: "roberta.",
     heads: &[
         both("lm_head.dense", MlmW, MlmB),
@@ -28,18 +31,21 @@ pub static FAMILY: Family =
 pub static DATA2VEC_FAMILY: Family =
     Family::new(&["data2vec-text"], &DATA2VEC_FILES, |from| spec(from, &DATA2VEC_FILES));
 
-fn spec(from: &Sources, files: &Files) -> Result<ModelSpec, LoadError> {
+pub fn spec(from: &Sources, files: &Files) -> Result<ModelSpec, LoadError> {
     let config = from.config;
     only_encoder(config)?;
     let (family, class) = match config.model_type()? {
         "xlm-roberta" => ("xlm-roberta", "XLMRoberta"),
         "camembert" => ("camembert", "Camembert"),
         "data2vec-text" => ("data2vec-text", "Data2VecText"),
+        "roberta-prelayernorm" => ("roberta-prelayernorm", "RobertaPreLayerNorm"),
+        "xlm-roberta-xl" => (XL, "XLMRobertaXL"),
         _ => ("roberta", "Roberta"),
     };
-    let sizes = Sizes::read(config, &Rules { fourfold: false, max_positions: 512, ..Rules::GPT2 })?;
+    let (max_positions, usual_eps, types) = if family == XL { (514, 1e-5, 1) } else { (512, 1e-12, 2) };
+    let sizes = Sizes::read(config, &Rules { fourfold: false, max_positions, ..Rules::GPT2 })?;
     let act = act(config, "hidden_act", Act::Gelu)?;
-    let norm = Norm::layer_norm(eps(config, "layer_norm_eps", 1e-12)?);
+    let norm = Norm::layer_norm(eps(config, "layer_norm_eps", usual_eps)?);
     // The masked-LM head has gelu whatever the blocks have.
     let masked = transform(Act::Gelu, norm);
     let heads = EncoderHead { class, masked, bias: true, pooled: first(Act::Tanh), token: None };
@@ -49,6 +55,6 @@ fn spec(from: &Sources, files: &Files) -> Result<ModelSpec, LoadError> {
     }
     let count = Count::ById { pad: pad as u32 };
     let spec = encoder(family, &sizes, norm, act, count, heads.read(from, files)?);
-    let token_types = config.opt_size(&["type_vocab_size"])?.unwrap_or(2);
+    let token_types = config.opt_size(&["type_vocab_size"])?.unwrap_or(types);
     Ok(ModelSpec { embed: Embed { token_types, ..spec.embed }, ..spec })
 }

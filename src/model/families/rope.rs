@@ -16,6 +16,8 @@ pub struct RopeRules {
     pub pairing: Pairing,
     /// Whether an odd number of rotating features is possible (the rotation then takes one more).
     pub odd: bool,
+    /// Whether dynamic scaling with an `alpha` is a larger base, whatever the length of the input (Hunyuan).
+    pub alpha: bool,
     /// Length of first training that is assumed where the key is absent outside `rope_parameters`, whatever is inside
     /// (Phi-3).
     pub original_max: Option<usize>,
@@ -30,6 +32,7 @@ impl RopeRules {
         partial_key: "partial_rotary_factor",
         pairing: Pairing::Half,
         odd: false,
+        alpha: false,
         original_max: None,
     };
 
@@ -145,10 +148,14 @@ impl Reader<'_> {
         if dim == 0 || rotated > self.head_dim || (rotated != dim && !rules.odd) {
             return Err(config.bad(format!("RoPE cannot rotate {dim} of {} features in pairs", self.head_dim)));
         }
-        if let Some(section) = &section {
-            scaling = self.scaling(section, dim)?;
+        match &section {
+            Some(section) => match self.alpha(section)?.filter(|_| dim > 2) {
+                Some(alpha) => theta *= alpha.powf(dim as f64 / (dim as f64 - 2.0)),
+                None => scaling = self.scaling(section, dim)?,
+            },
+            None => {}
         }
-        Ok(Rope { theta, dim, pairing: rules.pairing, scaling, tabled: false })
+        Ok(Rope { theta, first: 0, dim, pairing: rules.pairing, scaling, backwards: false, tabled: false })
     }
 
     fn outer_partial(&self) -> Result<f64, LoadError> {
@@ -181,6 +188,18 @@ impl Reader<'_> {
                 Err(section.unsupported("rope_type", format!("{other:?}"), why))
             }
         }
+    }
+
+    /// What enlarges the base in place of dynamic scaling. Zero counts as not given.
+    fn alpha(&self, section: &HfConfig) -> Result<Option<f64>, LoadError> {
+        if !self.rules.alpha || section.str(&["rope_type", "type"])? != Some("dynamic") {
+            return Ok(None);
+        }
+        let alpha = section.opt_number(&["alpha"])?.filter(|alpha| *alpha != 0.0);
+        if alpha.is_some() {
+            section.note_read(&["factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim"]);
+        }
+        Ok(alpha)
     }
 
     fn factor(&self, section: &HfConfig) -> Result<f64, LoadError> {
@@ -268,7 +287,15 @@ mod tests {
     }
 
     fn plain(theta: f64) -> Rope {
-        Rope { theta, dim: 8, pairing: Pairing::Half, scaling: RopeScaling::None, tabled: false }
+        Rope {
+            theta,
+            first: 0,
+            dim: 8,
+            pairing: Pairing::Half,
+            scaling: RopeScaling::None,
+            backwards: false,
+            tabled: false,
+        }
     }
 
     #[test]

@@ -130,11 +130,19 @@ pub fn shards(path: &Path, index: &[u8]) -> Result<BTreeSet<String>, HubError> {
     map.values().map(name).collect()
 }
 
-/// The configurations of the steps that the text of `modules.json` names.
-pub fn module_configs(modules: &[u8]) -> Vec<String> {
+/// The configurations of the steps that the text of `modules.json` names, and the weights of those that have some, out of
+/// the files that are there.
+pub fn module_files(modules: &[u8], files: &BTreeSet<String>) -> Vec<String> {
     let json: Value = serde_json::from_slice(modules).unwrap_or_default();
-    let paths = json.as_array().into_iter().flatten().filter_map(|module| module["path"].as_str());
-    paths.filter(|path| !path.is_empty()).map(|path| format!("{path}/config.json")).collect()
+    let mut found = Vec::new();
+    for module in json.as_array().into_iter().flatten() {
+        let Some(path) = module["path"].as_str().filter(|path| !path.is_empty()) else { continue };
+        let there = |name: &&str| files.contains(&format!("{path}/{name}"));
+        let dense = module["type"].as_str().is_some_and(|class| class.ends_with(".Dense"));
+        let weights = ["model.safetensors", "pytorch_model.bin"].into_iter().find(there).filter(|_| dense);
+        found.extend(["config.json"].into_iter().filter(there).chain(weights).map(|name| format!("{path}/{name}")));
+    }
+    found
 }
 
 #[cfg(test)]
@@ -196,8 +204,11 @@ mod tests {
         let shards = |index: &[u8]| shards(Path::new("index"), index);
         assert_eq!(shards(index).unwrap(), set(&["m-1.safetensors", "m-2.safetensors"]));
         assert!(shards(b"{}").is_err() && shards(b"{").is_err() && shards(br#"{"weight_map": {"a": 1}}"#).is_err());
-        let modules = br#"[{"path": ""}, {"path": "1_Pooling"}, {"path": "2_Normalize"}]"#;
-        assert_eq!(module_configs(modules), ["1_Pooling/config.json", "2_Normalize/config.json"]);
-        assert!(module_configs(b"nonsense").is_empty());
+        let modules =
+            br#"[{"path": ""}, {"path": "1_Pooling", "type": "a.Pooling"}, {"path": "2_Dense", "type": "a.Dense"}]"#;
+        let files = ["1_Pooling/config.json", "2_Dense/config.json", "2_Dense/model.safetensors"];
+        let there = set(&[&files[..], &["2_Dense/pytorch_model.bin", "1_Pooling/model.safetensors"]].concat());
+        assert_eq!(module_files(modules, &there), files);
+        assert!(module_files(modules, &set(&[])).is_empty() && module_files(b"nonsense", &there).is_empty());
     }
 }

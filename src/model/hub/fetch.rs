@@ -82,8 +82,7 @@ impl<'a> Download<'a> {
         }
         let modules = format!("{folder}{MODULES}");
         let mut rest =
-            if small.contains(&modules) { choose::module_configs(&self.read(&modules)?) } else { Vec::new() };
-        rest.retain(|file| names.contains(file));
+            if small.contains(&modules) { choose::module_files(&self.read(&modules)?, &names) } else { Vec::new() };
         rest.extend(self.weights(weights)?);
         self.get_all(&rest)?;
         Ok(self.finish(&names)?)

@@ -8,14 +8,20 @@ use super::{Act, Norm};
 pub enum Head {
     /// Next-token logits from every position.
     CausalLm(Logits),
-    /// Logits over the vocabulary at every position, after a transform.
+    /// Logits over the vocabulary at every position, usually after a transform.
     MaskedLm {
         /// What comes before the unembedding; its output is as wide as the token embedding.
-        transform: Transform,
+        transform: Option<Transform>,
         logits: Logits,
     },
     /// One row of class logits from one vector.
-    Sequence { pooled: Pooled, classes: Classes },
+    Sequence {
+        pooled: Pooled,
+        classes: Classes,
+        /// What is made of the logits where a score is asked for: a reranker of sentence-transformers names it.
+        #[serde(default)]
+        scores: Option<Act>,
+    },
     /// Class logits at every position: classes of tokens, or where an answer starts and ends.
     Token {
         transform: Option<Transform>,
@@ -73,6 +79,9 @@ pub struct Transform {
 pub struct Pooled {
     pub pool: Pool,
     pub transform: Option<Transform>,
+    /// Whether it pools what the transform makes of every position, instead of transforming what is pooled (EuroBERT).
+    #[serde(default)]
+    pub late: bool,
 }
 
 /// Which positions a classifier reads.
@@ -100,11 +109,24 @@ pub struct Classes {
 pub struct Sentence {
     /// Vectors that are put one after the other; usually there is one.
     pub poolings: Vec<Pooling>,
+    /// Layers that these pass, one after the other.
+    #[serde(default)]
+    pub dense: Vec<Dense>,
     /// Whether the result is divided by its length.
     pub normalize: bool,
     /// Tokens at the beginning of each text that the poolings pass over: those of a prompt.
     #[serde(default)]
     pub skip: usize,
+}
+
+/// A linear layer and an activation after a pooling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dense {
+    /// Width of what it reads.
+    pub input: usize,
+    pub output: usize,
+    pub bias: bool,
+    pub act: Act,
 }
 
 /// One way to make a vector of a sequence, over the positions that are not padding.

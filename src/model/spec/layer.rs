@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Router;
+
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Layer {
     /// Factor on the scores, usually `1/sqrt(h)`.
@@ -25,21 +27,33 @@ impl Layer {
     }
 }
 
-/// A mixture of experts: `sum of weight_e expert_e(x)` over the experts with the largest router probabilities, each a
-/// gated MLP without biases.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// A mixture of experts: `sum of weight_e expert_e(x)` over the experts that the router chooses, each a gated MLP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Experts {
     /// Experts per layer, `E`.
     pub count: usize,
     pub chosen: usize,
     pub width: usize,
-    /// Whether the chosen weights are divided by their sum.
-    pub normalize: bool,
+    pub router: Router,
     pub shared: Option<SharedExpert>,
+    pub router_bias: bool,
+    /// Whether the three projections of an expert have biases.
+    pub biases: bool,
+    /// How gate and up are combined, where that is not their activation and product.
+    pub clamped: Option<ClampedGate>,
 }
 
-/// An expert that every token passes: `sigmoid(x g) expert(x)` is added.
+/// `(up + 1) gate sigmoid(alpha gate)`, the gate at most `limit` and `up` between `-limit` and `limit` (gpt-oss).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClampedGate {
+    pub limit: f64,
+    pub alpha: f64,
+}
+
+/// An expert that every token passes. Several of a model are one that is as wide as all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SharedExpert {
     pub width: usize,
+    /// Whether `sigmoid(x g) expert(x)` is added instead of `expert(x)`.
+    pub mixed: bool,
 }

@@ -7,12 +7,18 @@
 use serde::{Deserialize, Serialize};
 
 mod head;
+mod latent;
 mod layer;
+mod relative;
 mod rope;
+mod router;
 
-pub use head::{Classes, Head, Logits, Pool, Pooled, Pooling, Sentence, Transform};
-pub use layer::{Experts, Layer, SharedExpert};
+pub use head::{Classes, Dense, Head, Logits, Pool, Pooled, Pooling, Sentence, Transform};
+pub use latent::Latent;
+pub use layer::{ClampedGate, Experts, Layer, SharedExpert};
+pub use relative::{Adds, Buckets, Disentangled, Relative};
 pub use rope::{Pairing, Rope, RopeScaling};
+pub use router::{GroupScore, Groups, Router, Score};
 
 /// What decides the arithmetic of a model, without its weights. Pure data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,8 +32,10 @@ pub struct ModelSpec {
     pub n_heads: usize,
     /// Key/value heads per block, `K`; divides `n_heads`.
     pub n_kv_heads: usize,
-    /// Width of one head, `h`.
+    /// Width of the queries and keys of one head, `h`.
     pub head_dim: usize,
+    /// Width of the values of one head; that of queries and keys unless the attention has a [`Latent`].
+    pub v_head_dim: usize,
     /// Width of a dense MLP, `M`.
     pub d_mlp: usize,
     /// Rows of the token embedding, `V`.
@@ -42,6 +50,9 @@ pub struct ModelSpec {
     pub embed: Embed,
     /// What is added to embeddings or scores so that the model knows positions.
     pub positions: Positions,
+    /// What scores get of the distance between query and key, besides.
+    #[serde(default)]
+    pub relative: Option<Relative>,
     pub ropes: Vec<Rope>,
     pub attention: Attention,
     pub mlp: Mlp,
@@ -154,10 +165,15 @@ pub struct Embed {
     pub width: usize,
     /// Factor on the token embedding (Gemma, Granite).
     pub scale: f64,
+    #[serde(default)]
+    pub masks: Option<Masks>,
     /// Rows of the token-type table; 0 where the architecture has none.
     pub token_types: usize,
     /// Whether the sum of embeddings passes its own norm (`embed_ln`).
     pub norm: bool,
+    /// Whether positions that are padding begin as zeros (DeBERTa, ESM).
+    #[serde(default)]
+    pub zero_padding: bool,
     /// Projection of narrow embeddings to the width of the model; position tables are as wide as what they are added
     /// to.
     pub project: Option<Projection>,
@@ -165,8 +181,18 @@ pub struct Embed {
 
 impl Embed {
     pub fn plain(width: usize) -> Embed {
-        Embed { width, scale: 1.0, token_types: 0, norm: false, project: None }
+        Embed { width, scale: 1.0, masks: None, token_types: 0, norm: false, zero_padding: false, project: None }
     }
+}
+
+/// Masks that count as tokens that were dropped: their embeddings are zeros, and those of the others are multiplied by `(1 -
+/// trained) / (1 - share)`, where `share` is that of masks among the real tokens of a text (ESM).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Masks {
+    /// The id of the mask token.
+    pub id: u32,
+    /// The share of masks in training.
+    pub trained: f64,
 }
 
 /// How narrow embeddings become as wide as the model.
@@ -220,7 +246,16 @@ pub struct Attention {
     pub causal: bool,
     pub qkv_bias: bool,
     pub out_bias: bool,
+    /// How queries, keys and values are made, if not of the input alone.
+    pub latent: Option<Latent>,
     pub qk_norm: Option<QkNorm>,
+    /// Whether that norm follows the rotation instead of preceding it.
+    pub rotates_first: bool,
+    /// Whether each head has a learned logit that joins its softmax as a key without a value: rows of a pattern then sum to
+    /// less than 1 (gpt-oss).
+    pub sinks: bool,
+    /// How queries grow with their positions, after their rotation.
+    pub growth: Option<Growth>,
     /// Bound on queries, keys and values, after their norm where they have one.
     pub clip: Option<f64>,
     /// `cap tanh(score / cap)`, before masking.
@@ -236,12 +271,22 @@ pub enum Blind {
     All,
     /// The keys alike that it would see if they were no padding: two masks are applied, one after the other (GPT-Neo).
     Visible,
+    /// All keys alike, at every position that is padding: none of them sees a key (DeBERTa).
+    Padding,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QkNorm {
     pub norm: Norm,
     pub over: QkNormOver,
+}
+
+/// A factor on the query at position `p`: `1 + beta ln(1 + floor(p / every))` (Ministral 3).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Growth {
+    pub beta: f64,
+    /// How many positions have the same factor.
+    pub every: f64,
 }
 
 /// Which features of a query or key are normalised together.
@@ -300,6 +345,9 @@ pub enum Act {
     Tanh,
     /// `1 / (1 + exp(-x))`.
     Sigmoid,
+    /// `a x^2 + beta x` above zero, `b (exp(min(x, eps)) - 1 - x) + beta x` elsewhere, with `a = softplus(alpha_p)` and
+    /// `b = beta + softplus(alpha_n)`. The four numbers are weights of each block (Apertus).
+    Xielu,
     Linear,
 }
 
@@ -314,6 +362,7 @@ impl Act {
             Act::Relu2 => "relu squared",
             Act::Tanh => "tanh",
             Act::Sigmoid => "sigmoid",
+            Act::Xielu => "xielu",
             Act::Linear => "none",
         }
     }

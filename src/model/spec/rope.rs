@@ -2,15 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Rotary position embedding of the first features of each head.
+/// Rotary position embedding of some features of each head, usually the first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rope {
     /// Base of the frequencies, `theta^(-2i/dim)`.
     pub theta: f64,
-    /// Features that rotate, from the first on; an odd number is used in the exponent as it is, and rotates one more.
+    /// Features of a head before those that rotate; usually none.
+    pub first: usize,
+    /// Features that rotate, from there on; an odd number is used in the exponent as it is, and rotates one more.
     pub dim: usize,
     pub pairing: Pairing,
     pub scaling: RopeScaling,
+    /// Whether pairs turn the other way (nanochat).
+    pub backwards: bool,
     /// Whether the architecture looks angles up in a table that ends with its positions.
     pub tabled: bool,
 }
@@ -28,6 +32,10 @@ pub enum Pairing {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum RopeScaling {
     None,
+    /// Frequencies that were stored with the weights, whatever the base is (ESM).
+    Stored {
+        frequencies: Vec<f64>,
+    },
     /// All frequencies divided by the factor.
     Linear {
         factor: f64,
@@ -77,6 +85,7 @@ impl RopeScaling {
     pub fn name(&self) -> &'static str {
         match self {
             RopeScaling::None => "default",
+            RopeScaling::Stored { .. } => "stored",
             RopeScaling::Linear { .. } => "linear",
             RopeScaling::Dynamic { .. } => "dynamic",
             RopeScaling::Yarn { .. } => "yarn",

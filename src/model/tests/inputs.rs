@@ -34,7 +34,7 @@ fn pairs_have_token_types_and_need_a_model_that_has_them() {
     assert_eq!(input.rows[0].second_text.as_deref(), Some("the king"));
     assert_eq!(
         Input::from_pairs(&model("gpt2"), &[("a", "b")]).unwrap_err().to_string(),
-        "a pair of texts needs a model with token types, such as bert; gpt2 has none: give one text"
+        "a pair of texts needs an encoder, such as bert, which gpt2 is not: give one text"
     );
 }
 

@@ -78,7 +78,7 @@ fn half_precision_is_widened_and_stored_masks_are_ignored() {
 }
 
 fn rope(theta: f64, scaling: RopeScaling) -> Rope {
-    Rope { theta, dim: 8, pairing: Pairing::Half, scaling, tabled: false }
+    Rope { theta, first: 0, dim: 8, pairing: Pairing::Half, scaling, backwards: false, tabled: false }
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn bert_heads() {
 
     let masked = model("bert-mlm");
     let Head::MaskedLm { transform, logits } = &masked.spec.head else { panic!("a masked LM") };
-    assert_eq!((transform.act, masked.spec.norm.eps, logits.bias), (Act::Gelu, 1e-3, true));
+    assert_eq!((transform.unwrap().act, masked.spec.norm.eps, logits.bias), (Act::Gelu, 1e-3, true));
     assert_eq!(masked.special.mask, Some(4));
     assert_eq!(
         masked.report.ignored,
@@ -146,7 +146,7 @@ fn bert_heads() {
     assert_eq!(gain.name, "bert.embeddings.LayerNorm.gamma");
 
     let sentence = model("bert-sentence");
-    let mean = Sentence { poolings: vec![Pooling::Mean], normalize: false, skip: 0 };
+    let mean = Sentence { poolings: vec![Pooling::Mean], dense: vec![], normalize: false, skip: 0 };
     assert_eq!(sentence.spec.head, Head::Bare { sentence: Some(mean) });
     assert_eq!(sentence.report.ignored.len(), 2);
     assert!(sentence.report.ignored.iter().all(|(name, _)| name.starts_with("pooler.dense.")));

@@ -15,6 +15,8 @@ pub enum Around {
     Roberta,
     /// The same with `bos` and `eos`.
     XlmRoberta,
+    /// `cls A eos`, `cls A eos B eos`.
+    Esm,
 }
 
 /// What is at one place, with the type of its tokens.
@@ -58,6 +60,12 @@ impl Around {
                 let (cls, sep) = around("cls_token", "sep_token")?;
                 let last = part("sep_token", 1)?;
                 (vec![cls.clone(), Part::A, sep.clone()], vec![cls, Part::A, sep, Part::B(1), last])
+            }
+            Around::Esm => {
+                let (cls, eos) = around("cls_token", "eos_token")?;
+                let single = vec![cls, Part::A, eos.clone()];
+                let pair = [&single[..], &[Part::B(0), eos]].concat();
+                (single, pair)
             }
             Around::Roberta | Around::XlmRoberta => {
                 let (begin, end) = match self {

@@ -28,31 +28,39 @@ pub enum Class {
     CodeGen,
     CodeLlama,
     Cohere,
+    DebertaV2,
+    Esm,
     Gemma,
     Gpt2,
     GptNeoX,
     Llama,
+    MpNet,
     Qwen2,
     Roberta,
+    T5,
     XlmRoberta,
 }
 
 /// Classes by their names, without `Fast` at the end.
-const NAMES: [(&str, Class); 15] = [
+const NAMES: [(&str, Class); 19] = [
     ("AlbertTokenizer", Class::Albert),
     ("BertTokenizer", Class::Bert),
     ("CamembertTokenizer", Class::Camembert),
     ("CodeGenTokenizer", Class::CodeGen),
     ("CodeLlamaTokenizer", Class::CodeLlama),
     ("CohereTokenizer", Class::Cohere),
+    ("DebertaV2Tokenizer", Class::DebertaV2),
     ("DistilBertTokenizer", Class::Bert),
     ("ElectraTokenizer", Class::Bert),
+    ("EsmTokenizer", Class::Esm),
     ("GPT2Tokenizer", Class::Gpt2),
     ("GPTNeoXTokenizer", Class::GptNeoX),
     ("GemmaTokenizer", Class::Gemma),
     ("LlamaTokenizer", Class::Llama),
+    ("MPNetTokenizer", Class::MpNet),
     ("Qwen2Tokenizer", Class::Qwen2),
     ("RobertaTokenizer", Class::Roberta),
+    ("T5Tokenizer", Class::T5),
     ("XLMRobertaTokenizer", Class::XlmRoberta),
 ];
 
@@ -74,7 +82,9 @@ impl Registered {
     fn of(config: &HfConfig) -> Registered {
         match config.model_type().unwrap_or_default() {
             "albert" => Registered::Usually(Class::Albert),
-            "bert" | "distilbert" | "electra" | "ernie" | "nomic_bert" => Registered::Usually(Class::Bert),
+            "bert" | "distilbert" | "electra" | "ernie" | "megatron-bert" | "nomic_bert" => {
+                Registered::Usually(Class::Bert)
+            }
             "code_llama" => Registered::Usually(Class::CodeLlama),
             "camembert" => Registered::Usually(Class::Camembert),
             "codegen" | "gpt2" | "gpt_neo" | "gptj" | "jais2" | "opt" | "phi" | "starcoder2" => {
@@ -85,11 +95,18 @@ impl Registered {
             "gpt_neox" | "mpt" | "olmo" | "olmoe" => Registered::Usually(Class::GptNeoX),
             "qwen2" => Registered::Always(Class::Qwen2),
             "qwen2_moe" | "qwen3" | "qwen3_moe" => Registered::Usually(Class::Qwen2),
-            "data2vec-text" | "roberta" => Registered::Usually(Class::Roberta),
+            "data2vec-text" | "roberta" | "roberta-prelayernorm" => Registered::Usually(Class::Roberta),
+            "deberta-v2" => Registered::Usually(Class::DebertaV2),
+            "esm" => Registered::Usually(Class::Esm),
+            "mpnet" => Registered::Usually(Class::MpNet),
+            "t5" => Registered::Usually(Class::T5),
             "xlm-roberta" => Registered::Usually(Class::XlmRoberta),
-            "ernie4_5" | "glm" | "glm4" | "gpt_bigcode" | "granite" | "granitemoe" | "granitemoehybrid"
-            | "ministral" | "mistral" | "mixtral" | "modernbert" | "nemotron" | "olmo2" | "olmo3" | "persimmon"
-            | "phi3" | "stablelm" => Registered::General,
+            "xlm-roberta-xl" => Registered::Usually(Class::General),
+            "ernie4_5" | "ernie4_5_moe" | "glm" | "glm4" | "glm4_moe" | "glm4_moe_lite" | "gpt_bigcode" | "granite"
+            | "granitemoe" | "granitemoehybrid" | "minimax_m2" | "ministral" | "ministral3" | "mistral" | "mixtral"
+            | "modernbert" | "nemotron" | "olmo2" | "olmo3" | "persimmon" | "phi3" | "phimoe" | "stablelm" => {
+                Registered::General
+            }
             _ => Registered::Nothing,
         }
     }
@@ -128,8 +145,9 @@ impl Class {
     pub fn fits(self, kind: &str) -> bool {
         match self {
             Class::General => true,
-            Class::Bert => kind == "WordPiece",
-            Class::Albert | Class::Camembert | Class::XlmRoberta => kind == "Unigram",
+            Class::Bert | Class::MpNet => kind == "WordPiece",
+            Class::Esm => kind == "WordLevel",
+            Class::Albert | Class::Camembert | Class::DebertaV2 | Class::T5 | Class::XlmRoberta => kind == "Unigram",
             _ => kind == "BPE",
         }
     }
@@ -155,7 +173,11 @@ impl Class {
             Class::Roberta | Class::XlmRoberta | Class::Camembert => {
                 ["<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"]
             }
+            Class::DebertaV2 => ["[CLS]", "[SEP]", "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"],
             Class::Albert => ["[CLS]", "[SEP]", "<unk>", "[SEP]", "<pad>", "[CLS]", "[MASK]"],
+            Class::MpNet => ["<s>", "</s>", "[UNK]", "</s>", "<pad>", "<s>", "<mask>"],
+            Class::Esm => ["", "<eos>", "<unk>", "", "<pad>", "<cls>", "<mask>"],
+            Class::T5 => ["", "</s>", "<unk>", "", "<pad>", "", ""],
             Class::Bert => ["", "", "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"],
         }
     }
@@ -165,8 +187,9 @@ impl Class {
         match self {
             Class::GptNeoX => Some(Around::Ends { bos: false, eos: false }),
             Class::CodeLlama => Some(Around::Ends { bos: true, eos: false }),
-            Class::Bert => Some(Around::Bert),
-            Class::Roberta => Some(Around::Roberta),
+            Class::Bert | Class::DebertaV2 => Some(Around::Bert),
+            Class::Roberta | Class::MpNet => Some(Around::Roberta),
+            Class::T5 => Some(Around::Ends { bos: false, eos: true }),
             Class::XlmRoberta | Class::Camembert => Some(Around::XlmRoberta),
             _ => None,
         }
@@ -192,7 +215,7 @@ impl Class {
                 (nfc, sequence(&[split, bytes(false)]))
             }
             Class::Cohere => (nfc, sequence(&[json!({"type": "Digits", "individual_digits": true}), bytes(true)])),
-            Class::Bert => (
+            Class::Bert | Class::MpNet => (
                 json!({
                     "type": "BertNormalizer",
                     "clean_text": true,
@@ -212,13 +235,27 @@ impl Class {
                     json!({"type": "Metaspace", "replacement": SPACE, "prepend_scheme": scheme, "split": false});
                 (Json::Null, spaces)
             }
+            Class::Esm => (Json::Null, json!({"type": "WhitespaceSplit"})),
+            Class::DebertaV2 => {
+                let mut normalizers =
+                    Vec::from_iter(flag("do_lower_case").unwrap_or(false).then(|| json!({"type": "Lowercase"})));
+                let spaces = json!({"Regex": r"\s{2,}|[\n\r\t]"});
+                normalizers.push(json!({"type": "Replace", "pattern": spaces, "content": " "}));
+                normalizers.push(nfc);
+                normalizers.push(json!({"type": "Strip", "strip_left": false, "strip_right": true}));
+                let scheme = if prefix.unwrap_or(true) { "always" } else { "first" };
+                let punctuation = json!({"type": "Punctuation", "behavior": "Isolated"});
+                let mut steps = Vec::from_iter(flag("split_by_punct").unwrap_or(false).then_some(punctuation));
+                steps.push(json!({"type": "Metaspace", "replacement": SPACE, "prepend_scheme": scheme, "split": true}));
+                (json!({"type": "Sequence", "normalizers": normalizers}), sequence(&steps))
+            }
             Class::Gemma => (
                 json!({"type": "Replace", "pattern": {"String": " "}, "content": SPACE}),
                 json!({
                     "type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": false
                 }),
             ),
-            Class::General | Class::Albert | Class::Camembert | Class::XlmRoberta => return None,
+            Class::General | Class::Albert | Class::Camembert | Class::T5 | Class::XlmRoberta => return None,
         })
     }
 }

@@ -14,22 +14,17 @@ impl Weights {
         let mut parts = Vec::new();
         for id in &file.uses {
             let Some(value) = self.whole(*id)? else { return Ok(None) };
-            parts.push(if matches!(layout, Layout::OutIn | Layout::Stacked) { value.transpose() } else { value });
+            parts.push(if matches!(layout, Layout::OutIn | Layout::InOut) { value.transpose() } else { value });
         }
-        match parts.as_slice() {
+        let each = (parts.len() / file.stack.unwrap_or(1).max(1)).max(1);
+        let member = |parts: &[Value]| {
+            let joined = joined(parts, file.rounds)?;
+            Ok(if layout == Layout::InOut { joined.transpose() } else { joined })
+        };
+        match parts.chunks(each).map(member).collect::<Result<Vec<Value>, TensorError>>()?.as_slice() {
             [] => Ok(None),
             [only] => only.reshape(&file.shape).map(Some),
-            many if file.rounds > 1 => {
-                let inner = file.shape.get(1..).unwrap_or_default();
-                let by_round = |part: &Value| {
-                    let mut shape = vec![file.rounds, part.shape()[0] / file.rounds];
-                    shape.extend_from_slice(inner);
-                    part.reshape(&shape)
-                };
-                let rounds: Vec<Value> = many.iter().map(by_round).collect::<Result<_, _>>()?;
-                Value::concat(&rounds, 1)?.reshape(&file.shape).map(Some)
-            }
-            many => Value::concat(many, usize::from(layout == Layout::InOut))?.reshape(&file.shape).map(Some),
+            many => Value::concat(many, 0)?.reshape(&file.shape).map(Some),
         }
     }
 
@@ -39,7 +34,7 @@ impl Weights {
     /// # Errors
     /// If they cannot be read.
     pub fn as_stored(&self, file: &FileTensor) -> Result<Option<Vec<u8>>, TensorError> {
-        if file.uses.is_empty() || file.uses.iter().any(|id| self.overlay.has(*id)) {
+        if file.uses.iter().any(|id| self.overlay.has(*id)) {
             return Ok(None);
         }
         self.loaded.as_stored(&file.name, &file.shape).map_err(|error| TensorError::weight(&file.name, error))
@@ -54,13 +49,22 @@ impl Weights {
         let empty = || TensorError::Empty { op: file.name.clone() };
         let layout = file.layout.ok_or_else(empty)?;
         let shape_of = |id: &WeightId| self.shape(*id).map(<[usize]>::to_vec).ok_or_else(empty);
+        if let Some(stacked) = file.stack {
+            let rest = value.shape().get(1..).unwrap_or_default();
+            let each = (file.uses.len() / stacked.max(1)).max(1);
+            let one = FileTensor { stack: None, shape: rest.to_vec(), ..file.clone() };
+            let members = file.uses.chunks(each).enumerate();
+            let parts = members.map(|(i, uses)| {
+                self.parts_of(&FileTensor { uses: uses.to_vec(), ..one.clone() }, &value.slice(&[Slice::At(i)])?)
+            });
+            return Ok(parts.collect::<Result<Vec<_>, TensorError>>()?.concat());
+        }
         if let [only] = file.uses[..] {
             let shape = shape_of(&only)?;
             return Ok(vec![(
                 only,
                 match layout {
                     Layout::OutIn => value.reshape(&[shape[1], shape[0]])?.transpose(),
-                    Layout::Stacked => value.transpose(),
                     _ => value.reshape(&shape)?,
                 },
             )]);
@@ -81,5 +85,20 @@ impl Weights {
             begin += outputs / rounds;
         }
         Ok(parts)
+    }
+}
+
+/// Parts `[outputs, ...]` joined along their outputs, so often in turn.
+fn joined(parts: &[Value], rounds: usize) -> Result<Value, TensorError> {
+    match parts {
+        [only] => Ok(only.clone()),
+        many if rounds > 1 => {
+            let inner = many[0].shape().get(1..).unwrap_or_default().to_vec();
+            let by_round = |part: &Value| part.reshape(&[&[rounds, part.shape()[0] / rounds], &inner[..]].concat());
+            let parts: Vec<Value> = many.iter().map(by_round).collect::<Result<_, _>>()?;
+            let outputs = many.iter().map(|part| part.shape()[0]).sum();
+            Value::concat(&parts, 1)?.reshape(&[&[outputs], &inner[..]].concat())
+        }
+        many => Value::concat(many, 0),
     }
 }

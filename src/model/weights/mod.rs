@@ -43,6 +43,8 @@ pub struct FileTensor {
     pub uses: Vec<WeightId>,
     /// How often its parts follow each other: once for each head where the file has the weights of a head side by side.
     pub rounds: usize,
+    /// How many tensors are stacked on its first axis, if it is a stack: of so many experts.
+    pub stack: Option<usize>,
     /// Why it is not used, if it is not.
     pub ignored: Option<String>,
 }

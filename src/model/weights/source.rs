@@ -70,7 +70,7 @@ impl Source {
     }
 
     fn turned(&self) -> bool {
-        matches!(self.layout, Layout::OutIn | Layout::Stacked | Layout::InOut) && self.shape.len() == 2
+        matches!(self.layout, Layout::OutIn | Layout::InOut) && self.shape.len() == 2
     }
 
     fn form(&self, entry: &TensorEntry, holding: &Holding) -> Form {
@@ -88,8 +88,8 @@ impl Source {
         let halves = matches!(kind, StoredType::BF16 | StoredType::F16);
         match self.layout {
             Layout::InOut if halves && TensorReader::in_order(entry) => Form::Turned(kind),
-            Layout::InOut | Layout::Vector => Form::Dense,
-            Layout::OutIn | Layout::Stacked | Layout::Table => {
+            Layout::InOut | Layout::Vector | Layout::Row => Form::Dense,
+            Layout::OutIn | Layout::Table => {
                 let width = entry.shape.last().copied().unwrap_or(1);
                 let rows = [self.offset, self.run, self.period].iter().all(|n| n.is_multiple_of(width.max(1)));
                 if rows && row_bytes(kind, width).is_some() { Form::Rows(kind) } else { Form::Dense }
@@ -126,8 +126,8 @@ impl Source {
         if let Ok((file, entry)) = self.find(files)
             && let Some((elements, bytes)) = entry.dtype.block()
         {
-            let (start, end) =
-                if self.period == self.run { (self.offset, self.offset + self.run) } else { (0, entry.count()) };
+            let rounds = self.count().div_ceil(self.run.max(1));
+            let (start, end) = (self.offset, (self.offset + rounds * self.period).min(entry.count()));
             file.will_need(entry, start / elements * bytes..end.div_ceil(elements) * bytes);
         }
     }
@@ -196,8 +196,15 @@ impl Source {
     fn turn(&self, reader: &TensorReader<'_>, kind: StoredType) -> Result<StoredMatrix, LoadError> {
         let [from, to] = self.shape[..] else { unreachable!("a matrix") };
         let mut halves = vec![0_u8; from * to * 2];
-        self.in_shares(&mut halves, self.run * 2, |start, out| {
+        let together = self.rounds_together();
+        self.in_shares(&mut halves, together * self.run * 2, |start, out| {
             let round = start / 2 / self.run;
+            if together > 1 {
+                let mut wide = vec![0; (self.spread(out.len() / 2)) * 2];
+                reader.stored_part(round * self.period + self.offset, &mut wide)?;
+                pick(&wide, self.period * 2, self.run * 2, out);
+                return Ok(());
+            }
             reader.stored_part(round * self.period + self.offset, out)
         })?;
         let halves: Vec<[u8; 2]> = halves.as_chunks().0.to_vec();
@@ -220,7 +227,14 @@ impl Source {
         let mut data = vec![0.0; self.count()];
         // Whole blocks, and whole runs where those are short.
         let share = if self.run >= SHARE { SHARE } else { SHARE / self.run.max(1) * self.run };
+        let short = self.rounds_together() > 1;
         self.in_shares(&mut data, share, |start, mut out| {
+            if short {
+                let mut wide = vec![0.0; self.spread(out.len())];
+                reader.decode(start / self.run * self.period + self.offset, &mut wide)?;
+                pick(&wide, self.period, self.run, out);
+                return Ok(());
+            }
             let mut at = start;
             while !out.is_empty() {
                 let inside = at % self.run;
@@ -244,6 +258,17 @@ impl Source {
         Ok(ReadWeight { weight: Weight::Dense(value), beyond })
     }
 
+    /// How many runs are read with what is between them: several where they are short.
+    fn rounds_together(&self) -> usize {
+        const SHORT: usize = 64;
+        if self.run < SHORT && self.run < self.count() { (SHARE / self.period.max(1)).max(1) } else { 1 }
+    }
+
+    /// Elements from the first of whole runs to the last, that many of them in runs.
+    fn spread(&self, elements: usize) -> usize {
+        (elements / self.run).saturating_sub(1) * self.period + self.run
+    }
+
     /// Some rows of a table, by their numbers, without reading the others: `[rows, width]`.
     ///
     /// # Errors
@@ -264,5 +289,12 @@ impl Source {
         let run = range.len() * width;
         let offset = self.offset + range.start * width;
         Source { offset, run, period: run, shape: vec![range.len(), width], ..self.clone() }
+    }
+}
+
+/// Runs that are a period apart.
+fn pick<T: Copy>(wide: &[T], period: usize, run: usize, out: &mut [T]) {
+    for (out, wide) in out.chunks_exact_mut(run).zip(wide.chunks(period)) {
+        out.copy_from_slice(&wide[..run]);
     }
 }

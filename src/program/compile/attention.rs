@@ -3,8 +3,8 @@
 use super::{Builder, Out, with_bias};
 use crate::model::required_weights::norm_roles;
 use crate::model::role::{Role, WeightId};
-use crate::model::spec::QkNormOver;
-use crate::program::{Kernel, Part};
+use crate::model::spec::{Adds, Disentangled, QkNormOver};
+use crate::program::{Kernel, Part, Side};
 
 impl Builder<'_> {
     pub(super) fn attention(&mut self, layer: usize, input: usize) -> usize {
@@ -18,28 +18,67 @@ impl Builder<'_> {
         let clip = |normed: bool| if normed { None } else { attention.clip };
         let normed = attention.qk_norm.is_some();
         let linear = |heads, clip| Kernel::Linear { heads: Some(heads), clip };
-        let mut q =
-            self.push(at(Part::Q), linear(h, clip(normed)), &[input], w(Role::W_Q, Role::b_Q, bias), Out::Heads(h));
-        let mut k =
-            self.push(at(Part::K), linear(kv, clip(normed)), &[input], w(Role::W_K, Role::b_K, bias), Out::Heads(kv));
-        let v =
-            self.push(at(Part::V), linear(kv, clip(false)), &[input], w(Role::W_V, Role::b_V, bias), Out::Heads(kv));
-        if attention.qk_norm.is_some() {
-            q = self.head_norm(layer, Part::QNorm, q, h, [Role::QNormW, Role::QNormB]);
-            k = self.head_norm(layer, Part::KNorm, k, kv, [Role::KNormW, Role::KNormB]);
+        let [mut q, mut k, v] = if let Some(latent) = &attention.latent {
+            self.latent(layer, input, latent)
+        } else {
+            let [q, k, v] =
+                [(Role::W_Q, Role::b_Q), (Role::W_K, Role::b_K), (Role::W_V, Role::b_V)].map(|(w_, b)| w(w_, b, bias));
+            [
+                self.push(at(Part::Q), linear(h, clip(normed)), &[input], q, Out::Heads(h)),
+                self.push(at(Part::K), linear(kv, clip(normed)), &[input], k, Out::Heads(kv)),
+                self.push(at(Part::V), linear(kv, clip(false)), &[input], v, Out::ValueHeads(kv)),
+            ]
+        };
+        for rotates in [attention.rotates_first, !attention.rotates_first] {
+            if let (true, Some(rope)) = (rotates, this.rope) {
+                q = self.push(at(Part::RotQ), Kernel::Rotate { rope }, &[q], vec![], Out::Heads(h));
+                k = self.push(at(Part::RotK), Kernel::Rotate { rope }, &[k], vec![], Out::Heads(kv));
+            }
+            if !rotates && normed {
+                q = self.head_norm(layer, Part::QNorm, q, h, [Role::QNormW, Role::QNormB]);
+                k = self.head_norm(layer, Part::KNorm, k, kv, [Role::KNormW, Role::KNormB]);
+            }
         }
-        if let Some(rope) = this.rope {
-            q = self.push(at(Part::RotQ), Kernel::Rotate { rope }, &[q], vec![], Out::Heads(h));
-            k = self.push(at(Part::RotK), Kernel::Rotate { rope }, &[k], vec![], Out::Heads(kv));
+        if attention.growth.is_some() {
+            q = self.push(at(Part::GrownQ), Kernel::Grow, &[q], vec![], Out::Heads(h));
         }
         let reach = this.reach;
         let scores = Kernel::Scores { scale: this.scale, softcap: attention.softcap, reach };
-        let scores = self.push(at(Part::Scores), scores, &[q, k], vec![], Out::Scores);
-        let pattern = self.push(at(Part::Pattern), Kernel::Pattern { reach }, &[scores], vec![], Out::Scores);
-        let z = self.push(at(Part::Z), Kernel::Mix, &[pattern, v], vec![], Out::Heads(h));
+        let mut read = vec![q, k];
+        read.extend(self.pos_bias);
+        read.extend(self.relative_scores(layer, q, k));
+        let scores = self.push(at(Part::Scores), scores, &read, vec![], Out::Scores);
+        let sinks = attention.sinks;
+        let ids = sinks.then(|| id(Role::Sinks)).into_iter().collect();
+        let pattern = self.push(at(Part::Pattern), Kernel::Pattern { reach, sinks }, &[scores], ids, Out::Scores);
+        let z = self.push(at(Part::Z), Kernel::Mix, &[pattern, v], vec![], Out::ValueHeads(h));
         let ids = w(Role::W_O, Role::b_O, attention.out_bias);
         let out = self.push(at(Part::AttnOutput), Kernel::Output, &[z], ids, self.stream());
         self.added(layer, "attn", out, Part::AttnOut, [Role::AttnPostLnW, Role::AttnPostLnB])
+    }
+
+    /// What scores get of the distance, by products with a table.
+    fn relative_scores(&mut self, layer: usize, q: usize, k: usize) -> Vec<usize> {
+        let spec = self.spec;
+        let Some((buckets, Adds::Products(products))) = spec.relative.map(|of| (of.buckets, of.adds)) else {
+            return Vec::new();
+        };
+        let Disentangled { of_queries, of_keys, shared, norm } = products;
+        let own = |content: [Role; 2], own: [Role; 2]| if shared { content } else { own };
+        let keys = own([Role::W_K, Role::b_K], [Role::W_rel_K, Role::b_rel_K]);
+        let queries = own([Role::W_Q, Role::b_Q], [Role::W_rel_Q, Role::b_rel_Q]);
+        let both = [
+            (of_queries, Part::ContentToPosition, q, Side::Query, keys),
+            (of_keys, Part::PositionToContent, k, Side::Key, queries),
+        ];
+        let made = both.into_iter().filter(|(wanted, ..)| *wanted).map(|(_, part, input, of, roles)| {
+            let rows = norm.iter().flat_map(|norm| norm_roles(norm, Role::RelLnW, Role::RelLnB));
+            let table = [Role::W_rel].into_iter().chain(rows).map(WeightId::global);
+            let ids = table.chain(roles.map(|role| WeightId::block(spec.weights_of(layer), role))).collect();
+            let kernel = Kernel::RelativeScores { buckets, of, norm, scale: spec.layers[layer].scale };
+            self.push(part.site(layer), kernel, &[input], ids, Out::Scores)
+        });
+        made.collect()
     }
 
     fn head_norm(&mut self, layer: usize, part: Part, input: usize, heads: usize, [gain, bias]: [Role; 2]) -> usize {

@@ -17,14 +17,18 @@ impl Builder<'_> {
         match &spec.head {
             Head::CausalLm(logits) => self.unembed(hidden, logits, self.projects()),
             Head::MaskedLm { transform, logits } => {
-                let normed = self.masked(hidden, transform);
-                self.unembed(normed, logits, false);
+                let read = transform.as_ref().map_or(hidden, |transform| self.masked(hidden, transform));
+                self.unembed(read, logits, false);
             }
-            Head::Sequence { pooled, classes } => {
+            Head::Sequence { pooled, classes, scores } => {
                 let vector = self.pooled(hidden, pooled);
                 let weights = dense(Role::ClassifierW, Role::ClassifierB, classes.bias);
                 let out = Out::Vector(Label, classes.labels.len());
-                self.push("logits".into(), Kernel::VectorLinear, &[vector], weights, out);
+                let logits = self.push("logits".into(), Kernel::VectorLinear, &[vector], weights, out);
+                if let Some(act) = scores {
+                    let out = Out::Vector(Label, classes.labels.len());
+                    self.push("scores".into(), Kernel::ActivationNorm(*act, None), &[logits], vec![], out);
+                }
             }
             Head::Token { transform, classes, .. } => {
                 let mut weights = transform.as_ref().map(pooler).unwrap_or_default();
@@ -73,17 +77,43 @@ impl Builder<'_> {
             let out = Out::Vector(Dim, last_width(self.spec));
             return self.push("pooler.out".into(), Kernel::Pool(pooled.pool), &[hidden], weights, out);
         };
-        let vector = || Out::Vector(Dim, self.spec.d_model);
+        let width = self.spec.d_model;
+        let vector = || Out::Vector(Dim, width);
         let (out, pre_out) = (vector(), vector());
         let weights = dense(Role::PoolerW, Role::PoolerB, transform.bias);
+        if pooled.late {
+            let linear = Kernel::Linear { heads: None, clip: None };
+            let pre = self.push("pooler.pre".into(), linear, &[hidden], weights, Out::Rows(Dim, width));
+            let act = Kernel::Activation(transform.act);
+            let act = self.push("pooler.act".into(), act, &[pre], vec![], Out::Rows(Dim, width));
+            return self.push("pooler.out".into(), Kernel::Pool(pooled.pool), &[act], vec![], out);
+        }
         let pre = self.push("pooler.pre".into(), Kernel::PooledLinear(pooled.pool), &[hidden], weights, pre_out);
         let kernel = Kernel::ActivationNorm(transform.act, transform.norm);
         self.push("pooler.out".into(), kernel, &[pre], norm_weights(transform), out)
     }
 
     fn sentence(&mut self, hidden: usize, sentence: &Sentence) {
-        let out = Out::Vector(Dim, self.spec.d_model * sentence.poolings.len());
-        self.push("sentence".into(), Kernel::Sentence(sentence.clone()), &[hidden], vec![], out);
+        let width = self.spec.d_model * sentence.poolings.len();
+        if sentence.dense.is_empty() {
+            let out = Out::Vector(Dim, width);
+            self.push("sentence".into(), Kernel::Sentence(sentence.clone()), &[hidden], vec![], out);
+            return;
+        }
+        let pooled = Sentence { dense: Vec::new(), normalize: false, ..sentence.clone() };
+        let kernel = Kernel::Sentence(pooled);
+        let mut last = self.push("pooled".into(), kernel, &[hidden], vec![], Out::Vector(Dim, width));
+        let mut width = width;
+        for (index, layer) in sentence.dense.iter().enumerate() {
+            width = layer.output;
+            let weights = with_bias(|role| WeightId::numbered(index, role), Role::DenseW, Role::DenseB, layer.bias);
+            let out = || Out::Vector(Dim, width);
+            let pre = self.push(format!("dense.{index}.pre"), Kernel::VectorLinear, &[last], weights, out());
+            let act = Kernel::ActivationNorm(layer.act, None);
+            last = self.push(format!("dense.{index}.out"), act, &[pre], vec![], out());
+        }
+        let kernel = if sentence.normalize { Kernel::UnitLength } else { Kernel::Same };
+        self.push("sentence".into(), kernel, &[last], vec![], Out::Vector(Dim, width));
     }
 }
 

@@ -3,19 +3,20 @@
 mod attention;
 mod block;
 mod head;
+mod latent;
 mod mlp;
 
 use std::collections::HashMap;
 
-use super::{Kernel, Module, Op, Part, Program};
+use super::{Kernel, Module, Op, Part, Program, Side};
 use crate::model::required_weights::norm_roles;
 use crate::model::role::{Role, RolePlace, WeightId};
-use crate::model::spec::{Gain, ModelSpec, Norm, NormKind, Positions, Projection};
+use crate::model::spec::{Adds, Gain, ModelSpec, Norm, NormKind, Positions, Projection, Relative};
 use crate::tensor::Axis::{self, Dim, Pos, Row};
 
 /// Compiles a specification. The program does not depend on weights or input.
 pub fn compile(spec: &ModelSpec) -> Program {
-    let mut builder = Builder { spec, ops: Vec::new() };
+    let mut builder = Builder { spec, ops: Vec::new(), pos_bias: None };
     let embedded = builder.embedding();
     let last = (0..spec.n_layers).fold(embedded, |input, layer| builder.block(layer, input));
     builder.head(last);
@@ -25,6 +26,8 @@ pub fn compile(spec: &ModelSpec) -> Program {
 struct Builder<'a> {
     spec: &'a ModelSpec,
     ops: Vec<Op>,
+    /// The op of what all layers add to scores by distance.
+    pos_bias: Option<usize>,
 }
 
 /// What the output of an op looks like, in one row.
@@ -32,8 +35,9 @@ enum Out {
     Positions,
     /// So many features of a kind for each position.
     Rows(Axis, usize),
-    /// The features of so many heads for each position.
+    /// The features of so many heads for each position: as wide as queries and keys, or as values.
     Heads(usize),
+    ValueHeads(usize),
     /// Queries and keys of each head.
     Scores,
     /// So many features of a kind.
@@ -47,11 +51,13 @@ impl Builder<'_> {
             Out::Positions => (vec![Row, Pos], 1, 1),
             Out::Rows(axis, width) => (vec![Row, Pos, axis], 1, width),
             Out::Heads(heads) => (vec![Row, Pos, Axis::Head, Dim], heads, spec.head_dim),
+            Out::ValueHeads(heads) => (vec![Row, Pos, Axis::Head, Dim], heads, spec.v_head_dim),
             Out::Scores => (vec![Row, Axis::Head, Axis::Q, Axis::K], spec.n_heads, 1),
             Out::Vector(axis, width) => (vec![Row, axis], 1, width),
         };
         let cached = match kernel {
             Kernel::Scores { .. } | Kernel::Mix => vec![inputs[1]],
+            Kernel::RelativeScores { of: Side::Key, .. } => vec![inputs[0]],
             _ => Vec::new(),
         };
         let (layer, part) = Part::parse(&site).unzip();
@@ -80,7 +86,7 @@ impl Builder<'_> {
         // Positions and types are as wide as what they are added to.
         let added = if spec.embed.project == Some(Projection::OfSum) { width } else { spec.d_model };
         let tokens = self.push("tokens".into(), Kernel::Tokens, &[], vec![], Out::Positions);
-        let embed = Kernel::Embed { scale: spec.embed.scale };
+        let embed = Kernel::Embed { scale: spec.embed.scale, masks: spec.embed.masks };
         let mut parts = vec![self.push("embed".into(), embed, &[tokens], global(Role::W_E), Out::Rows(Dim, width))];
         if matches!(spec.positions, Positions::Learned { .. }) {
             let (kernel, weights) = (Kernel::PositionEmbed, global(Role::W_pos));
@@ -98,11 +104,16 @@ impl Builder<'_> {
             // The sum is not a site: the ops of the norm read its parts.
             parts = vec![self.norm("embed_ln", &spec.norm, &parts, [Role::EmbedLnW, Role::EmbedLnB], None, added)];
         }
+        if let Some(Relative { buckets, adds: Adds::Numbers, .. }) = spec.relative {
+            let (kernel, weights) = (Kernel::RelativeBias { buckets }, global(Role::W_rel));
+            self.pos_bias = Some(self.push("pos_bias".into(), kernel, &[], weights, Out::Scores));
+        }
         let (kernel, weights) = match (spec.embed.project, &parts[..]) {
             (Some(Projection::OfSum), _) => {
                 (Kernel::Project, [Role::EmbedProjW, Role::EmbedProjB].map(WeightId::global).to_vec())
             }
             (Some(Projection::OfTokens), _) => (Kernel::Project, global(Role::EmbedProjW)),
+            (None, _) if spec.embed.zero_padding => (Kernel::ZeroPadding, vec![]),
             (None, [_]) => (Kernel::Same, vec![]),
             (None, _) => (Kernel::Add, vec![]),
         };

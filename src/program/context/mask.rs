@@ -59,7 +59,7 @@ pub fn masks(
     reaches.sort_unstable();
     reaches.dedup();
     let of = |reach: Option<usize>| {
-        let rule = Rule { causal: spec.attention.causal, reach };
+        let rule = Rule { causal: spec.attention.causal, reach, real: spec.attention.blind == Blind::Padding };
         Some((reach, mask(rule, spec.attention.blind, input, positions, span.clone(), device)?))
     };
     reaches.into_iter().filter_map(of).collect()
@@ -69,13 +69,16 @@ pub fn masks(
 struct Rule {
     causal: bool,
     reach: Option<usize>,
+    /// Whether only queries that are not padding see anything.
+    real: bool,
 }
 
 impl Rule {
     /// Whether the query at column `q` sees the key at column `k`; distances are those of positions, so that padding
     /// between a prompt and what was generated does not count.
-    fn sees(&self, q: usize, k: usize, positions: &[usize]) -> bool {
-        (!self.causal || k <= q) && self.reach.is_none_or(|reach| positions[q].abs_diff(positions[k]) <= reach)
+    fn sees(&self, q: usize, k: usize, row: &Row) -> bool {
+        let near = |reach: usize| row.positions[q].abs_diff(row.positions[k]) <= reach;
+        row.real[k] && (!self.real || row.real[q]) && (!self.causal || k <= q) && self.reach.is_none_or(near)
     }
 }
 
@@ -110,7 +113,7 @@ impl Mask {
     pub(in crate::program) fn causal(length: usize, device: &Device) -> Mask {
         let rows = vec![Row { real: vec![true; length], positions: Vec::new() }];
         Mask(Arc::new(Parts {
-            rule: Rule { causal: true, reach: None },
+            rule: Rule { causal: true, reach: None, real: false },
             blind: Blind::All,
             rows,
             padded: false,
@@ -137,7 +140,7 @@ impl Mask {
         }
         if *padded {
             for (x, real) in seen.iter_mut().zip(&row.real) {
-                *x = if *real { *x } else { f32::NEG_INFINITY };
+                *x = if *real && (!rule.real || row.real[q]) { *x } else { f32::NEG_INFINITY };
             }
         }
     }
@@ -154,12 +157,12 @@ impl Mask {
         let Parts { rule, blind, rows, padded, span, .. } = &*self.0;
         let (row, q) = (rows.get(row).filter(|_| *padded)?, span.start + query);
         let keys = row.real.len();
-        if keys == 0 || (0..keys).any(|k| row.real[k] && rule.sees(q, k, &row.positions)) {
+        if keys == 0 || (0..keys).any(|k| rule.sees(q, k, row)) {
             return None;
         }
         // Distances among padding are those of columns.
         let near = |k: usize| (!rule.causal || k <= q) && rule.reach.is_none_or(|reach| q.abs_diff(k) <= reach);
-        let sees = |k: usize| *blind == Blind::All || near(k);
+        let sees = |k: usize| *blind != Blind::Visible || near(k);
         let seen = (0..keys).filter(|&k| sees(k)).count().max(1);
         Some((0..keys).map(|k| if sees(k) { 1.0 / seen as f32 } else { 0.0 }).collect())
     }
@@ -179,7 +182,7 @@ impl Mask {
             return None;
         }
         let keys = keys.get_or_init(made).device_i32()?;
-        Some(Seen { keys, causal: rule.causal, reach: rule.reach, start: span.start, row: 0 })
+        Some(Seen { keys, causal: rule.causal, reach: rule.reach, real: rule.real, start: span.start, row: 0 })
     }
 
     /// True where masked, `[B or 1, 1, T, S]`.
@@ -189,7 +192,7 @@ impl Mask {
             let mut data = Vec::with_capacity(rows.len() * span.len() * span.end);
             for row in rows {
                 for q in span.clone() {
-                    data.extend((0..span.end).map(|k| !(row.real[k] && rule.sees(q, k, &row.positions))));
+                    data.extend((0..span.end).map(|k| !rule.sees(q, k, row)));
                 }
             }
             Value::from_bool(data, &[rows.len(), 1, span.len(), span.end], device).bool_tensor()

@@ -45,6 +45,8 @@ pub struct Context {
     masks: Vec<(Option<usize>, Mask)>,
     pub(super) bias: Option<Bias>,
     pub(super) rotations: Vec<Rotation>,
+    /// Factors on queries, `[B or 1, T, 1, 1]`.
+    pub(super) growth: Option<Tensor<4>>,
     /// 1 at real tokens, 0 at padding, `[B, T, 1]`.
     pub(super) real: Tensor<3>,
     /// The column of the span that a classifier reads, `[B]`.
@@ -151,6 +153,7 @@ impl Context {
                 .iter()
                 .map(|rope| rotation::rotation(rope, input, &of_span(&positions), span.clone(), device))
                 .collect(),
+            growth: spec.attention.growth.map(|growth| rotation::factors(growth, &of_span(&positions), device)),
             pooled: match &spec.head {
                 Head::Bare { sentence: Some(sentence) } => pooled(sentence.skip),
                 _ => Pooled { mask: real.tensor(), numbers: real.tensor(), first: last_real.clone() },
@@ -171,6 +174,7 @@ impl Context {
         for rotation in &mut wide.rotations {
             (rotation.cos, rotation.sin) = (double(&rotation.cos), double(&rotation.sin));
         }
+        wide.growth = wide.growth.as_ref().map(double);
         if let Some(bias) = &mut wide.bias {
             bias.tensor = double(&bias.tensor);
         }

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 
 use crate::model::input::Input;
-use crate::model::spec::{Pairing, Rope, RopeScaling};
+use crate::model::spec::{Growth, Pairing, Rope, RopeScaling};
 use crate::tensor::{Device, Value};
 
 /// Cosines and sines of the positions of a pass.
 #[derive(Clone)]
 pub struct Rotation {
     pub(in crate::program) pairing: Pairing,
+    /// Features of a head before those that turn.
+    pub(in crate::program) first: usize,
     /// `[B or 1, T, 1, pairs]`.
     pub(in crate::program) cos: Tensor<4>,
     /// As the cosines.
@@ -45,13 +47,24 @@ pub fn rotation(rope: &Rope, input: &Input, positions: &[Vec<usize>], span: Rang
                 // An angle is a 32-bit number in transformers.
                 let angle = f64::from(position as f32 * frequency);
                 cos.push(angle.cos() as f32 * factor);
-                sin.push(angle.sin() as f32 * factor);
+                sin.push(if rope.backwards { -(angle.sin() as f32) } else { angle.sin() as f32 } * factor);
             }
         }
     }
     let upload =
         |data: &[f32]| Value::from_f32(data.to_vec(), &[rows, span.len(), 1, rope.pairs()], device).tensor::<4>();
-    Rotation { pairing: rope.pairing, cos: upload(&cos), sin: upload(&sin), host: Arc::new((cos, sin)) }
+    let (pairing, first) = (rope.pairing, rope.first);
+    Rotation { pairing, first, cos: upload(&cos), sin: upload(&sin), host: Arc::new((cos, sin)) }
+}
+
+/// What queries are multiplied by at their positions, `[B or 1, T, 1, 1]`; in 32 bits, as in transformers.
+pub fn factors(growth: Growth, positions: &[Vec<usize>], device: &Device) -> Tensor<4> {
+    let rows = if positions.iter().all(|row| *row == positions[0]) { positions.len().min(1) } else { positions.len() };
+    let of =
+        |position: &usize| 1.0 + growth.beta as f32 * (1.0 + (*position as f32 / growth.every as f32).floor()).ln();
+    let data: Vec<f32> = positions[..rows].iter().flatten().map(of).collect();
+    let shape = [rows, data.len() / rows.max(1), 1, 1];
+    Value::from_f32(data, &shape, device).tensor()
 }
 
 /// Radians per position of each pair of features, and a factor on cosines and sines, for an input of `length` tokens.
@@ -66,6 +79,7 @@ pub fn frequencies(rope: &Rope, length: usize) -> (Vec<f32>, f32) {
     let plain = || powers(theta).into_iter().map(|power| 1.0 / power);
     match &rope.scaling {
         RopeScaling::None => (plain().collect(), 1.0),
+        RopeScaling::Stored { frequencies } => (frequencies.iter().map(|w| *w as f32).collect(), 1.0),
         RopeScaling::Linear { factor } => (plain().map(|w| w / *factor as f32).collect(), 1.0),
         RopeScaling::Dynamic { factor, max } => {
             if length as f64 <= *max {
@@ -129,7 +143,7 @@ mod tests {
     use super::*;
 
     fn rope(scaling: RopeScaling) -> Rope {
-        Rope { theta: 10000.0, dim: 8, pairing: Pairing::Half, scaling, tabled: false }
+        Rope { theta: 10000.0, first: 0, dim: 8, pairing: Pairing::Half, scaling, backwards: false, tabled: false }
     }
 
     /// Values that transformers 5.23 gives for heads of width 8 and base 10000.

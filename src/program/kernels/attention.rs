@@ -7,15 +7,15 @@ use crate::model::spec::Pairing;
 use crate::program::context::{Bias, Mask, Rotation};
 use crate::tensor::{TensorError, Value};
 
-/// Rotates pairs of features of `[B, T, H, h]`; features beyond the last pair pass through.
+/// Rotates pairs of features of `[B, T, H, h]`; features before the first and beyond the last pair pass through.
 pub fn rotate(x: &Value, rotation: &Rotation) -> Value {
     if let Some(rotated) = host::rotate(x, rotation).or_else(|| gpu::rotate(x, rotation)) {
         return rotated;
     }
     let x = x.tensor::<4>(); // [B, T, H, h]
     let [rows, length, heads, width] = x.dims();
-    let pairs = rotation.cos.dims()[3];
-    let turning = x.clone().narrow(3, 0, 2 * pairs);
+    let (pairs, first) = (rotation.cos.dims()[3], rotation.first);
+    let turning = x.clone().narrow(3, first, 2 * pairs);
     let turn = |a: Tensor<5>, b: Tensor<5>, axis: usize| {
         let shape = |t: &Tensor<4>| {
             let [of, length, one, _] = t.dims();
@@ -32,11 +32,26 @@ pub fn rotate(x: &Value, rotation: &Rotation) -> Value {
     };
     let turning = turning.reshape(shape);
     let turned = turn(turning.clone().narrow(axis, 0, 1), turning.narrow(axis, 1, 1), axis);
-    let mut parts = vec![turned.reshape([rows, length, heads, 2 * pairs])];
-    if width > 2 * pairs {
-        parts.push(x.narrow(3, 2 * pairs, width - 2 * pairs));
+    let mut parts = Vec::new();
+    if first > 0 {
+        parts.push(x.clone().narrow(3, 0, first));
+    }
+    parts.push(turned.reshape([rows, length, heads, 2 * pairs]));
+    let end = first + 2 * pairs;
+    if width > end {
+        parts.push(x.narrow(3, end, width - end));
     }
     Value::float(Tensor::cat(parts, 3)) // [B, T, H, h]
+}
+
+/// Features of each head `[B, T, H, n]` with those `[B, T, r]` after them that all heads share: `[B, T, H, n + r]`.
+pub fn with_shared(own: &Value, shared: &Value) -> Value {
+    let own = own.tensor::<4>(); // [B, T, H, n]
+    let [rows, length, heads, _] = own.dims();
+    let shared = shared.tensor::<3>(); // [B, T, r]
+    let width = shared.dims()[2];
+    let shared = shared.reshape([rows, length, 1, width]).expand([rows, length, heads, width]);
+    Value::float(Tensor::cat(vec![own, shared], 3)) // [B, T, H, n + r]
 }
 
 #[derive(Clone, Copy)]
@@ -46,8 +61,17 @@ pub struct Scoring<'a> {
     pub softcap: Option<f64>,
     /// Added for each key.
     pub bias: Option<&'a Bias>,
+    /// Added for each query and key, `[B, H, T, S]` each.
+    pub more: &'a [Value],
     /// Set to -inf.
     pub mask: Option<&'a Mask>,
+}
+
+impl Scoring<'_> {
+    /// Products times a factor, nothing else.
+    pub fn plain(scale: f64) -> Self {
+        Scoring { scale, softcap: None, bias: None, more: &[], mask: None }
+    }
 }
 
 /// Products of queries `[B, T, H, h]` and keys `[B, S, K, h]`, scaled, capped, biased and masked: `[B, H, T, S]`.
@@ -72,21 +96,34 @@ pub fn scores(q: &Value, k: &Value, scoring: Scoring) -> Value {
     if let Some(bias) = scoring.bias {
         scores = scores + bias.tensor.clone();
     }
+    for more in scoring.more {
+        scores = scores + more.tensor::<4>();
+    }
     Value::float(match scoring.mask {
         Some(mask) => scores.mask_fill(mask.tensor().expand([rows, heads, length, keys]), f32::NEG_INFINITY),
         None => scores,
     })
 }
 
-/// Softmax over keys. A row without a finite score is NaN, but that of a padding position that sees no key is uniform,
-/// as in transformers.
-pub fn pattern(scores: &Value, mask: Option<&Mask>) -> Value {
-    if let Some(pattern) = host::pattern(scores, mask) {
+/// Softmax over keys, and over the logit of each head's sink `[H]` where there are such: what goes to it is left out. A row without a finite score is NaN, but that of a padding position that sees no key is uniform,
+/// as in transformers; with a sink it is zero.
+pub fn pattern(scores: &Value, mask: Option<&Mask>, sinks: Option<&Value>) -> Value {
+    if let Some(pattern) = host::pattern(scores, mask, sinks) {
         return pattern;
     }
-    let softmax = || Value::float(activation::softmax(scores.tensor::<4>(), 3)); // [B, H, T, S]
-    let found = gpu::pattern(scores, mask).unwrap_or_else(softmax);
-    if found.is_in_pieces() {
+    let softmax = || {
+        let scores = scores.tensor::<4>(); // [B, H, T, S]
+        Value::float(match sinks {
+            Some(sinks) => {
+                let [rows, heads, length, keys] = scores.dims();
+                let sinks = sinks.tensor::<1>().reshape([1, heads, 1, 1]).expand([rows, heads, length, 1]);
+                activation::softmax(Tensor::cat(vec![scores, sinks], 3), 3).narrow(3, 0, keys)
+            }
+            None => activation::softmax(scores, 3),
+        })
+    };
+    let found = gpu::pattern(scores, mask, sinks).unwrap_or_else(softmax);
+    if found.is_in_pieces() || sinks.is_some() {
         return found;
     }
     let pattern = found.tensor::<4>();

@@ -6,7 +6,7 @@ use burn::tensor::{Tensor, activation as act};
 
 use super::{gpu, host};
 use crate::model::role::WeightId;
-use crate::model::spec::Act;
+use crate::model::spec::{Act, Masks};
 use crate::model::weights::{Weight, Weights};
 use crate::program::Context;
 use crate::tensor::{Kind, Precision, TensorError, Value, is_large};
@@ -70,6 +70,18 @@ pub fn embedded(tokens: &Value, pieces: &[Weight]) -> Value {
     gpu::embed(tokens, pieces).unwrap_or_else(|| embed(tokens, &pieces.iter().map(Weight::value).collect::<Vec<_>>()))
 }
 
+/// Embeddings `[B, T, d]` of `tokens` `[B, T]` in which masks count as dropped tokens.
+pub fn without_masks(x: &Value, tokens: &Value, masks: Masks, context: &Context) -> Value {
+    let x = x.tensor::<3>();
+    let [rows, length, _] = x.dims();
+    let masked = tokens.int_tensor::<2>().equal_scalar(i64::from(masks.id)).float().reshape([rows, length, 1]);
+    let masked = masked.cast(x.dtype()); // [B, T, 1]
+    let share = masked.clone().sum_dim(1) / context.real.clone().sum_dim(1); // [B, 1, 1]
+    let kept = share.neg().add_scalar(1.0);
+    let factor = masked.neg().add_scalar(1.0).mul_scalar(1.0 - masks.trained) / kept; // [B, T, 1]
+    Value::float(x * factor)
+}
+
 /// The row of the position table for each position.
 pub fn position_embed(table: &Value, context: &Context) -> Value {
     if !context.plain {
@@ -91,6 +103,11 @@ pub fn add(inputs: &[Value]) -> Value {
         let by_burn = || Value::float(sum.tensor::<3>() + value.tensor::<3>());
         host::add(&sum, value).or_else(|| gpu::add(&sum, value)).unwrap_or_else(by_burn) // [B, T, d]
     })
+}
+
+/// `x` of `[B, T, n]` where there is a real token, zero at padding.
+pub fn zero_padding(x: &Value, context: &Context) -> Value {
+    Value::float(x.tensor::<3>() * context.real.clone())
 }
 
 /// `x W + b` over the last axis of `[B, T, n]`.
@@ -184,7 +201,31 @@ fn apply<const D: usize>(x: Tensor<D>, function: Act) -> Tensor<D> {
         Act::Tanh => act::tanh(x),
         Act::Sigmoid => act::sigmoid(x),
         Act::Linear => x,
+        Act::Xielu => panic!("xIELU reads weights, and is an op of its own"),
     }
+}
+
+/// xIELU of `[B, T, n]`; its numbers `[1]` in the order of their roles.
+pub fn xielu(x: &Value, numbers: &[Value]) -> Value {
+    let [alpha_p, alpha_n, beta, eps] = numbers else { panic!("xIELU has four numbers") };
+    if let Some(out) = host::xielu(x, [alpha_p, alpha_n, beta, eps]) {
+        return out;
+    }
+    let x = x.tensor::<3>(); // [B, T, n]
+    let shape = x.dims();
+    let number = |value: &Value| value.tensor::<1>().reshape([1, 1, 1]);
+    let (alpha_p, alpha_n, beta) =
+        (act::softplus(number(alpha_p), 1.0), act::softplus(number(alpha_n), 1.0), number(beta));
+    let eps = number(eps).expand(shape);
+    let bounded = eps.clone().mask_where(x.clone().lower(eps), x.clone());
+    let above = x.clone().square() * alpha_p;
+    let below = (bounded.exp().sub_scalar(1.0) - x.clone()) * (beta.clone() + alpha_n);
+    Value::float(below.mask_where(x.clone().greater_elem(0.0), above) + x * beta) // [B, T, n]
+}
+
+/// Queries `[B, T, H, h]` times a factor for each position, `[B or 1, T, 1, 1]`.
+pub fn grown(x: &Value, factors: &Tensor<4>) -> Value {
+    Value::float(x.tensor::<4>() * factors.clone())
 }
 
 /// The product with the rows of a vocabulary matrix as they are: `[B, T, V]` to `[B, T, d]`.

@@ -1,37 +1,18 @@
-//! Mixtures of experts: which are chosen, with what weights, and what they make of each token. Only chosen experts are
-//! computed.
+//! Mixtures of experts: what the chosen ones make of each token. Only those are computed.
 
-use burn::tensor::{IndexingUpdateOp, Int, Tensor, activation};
+use burn::tensor::{IndexingUpdateOp, Tensor, activation};
 
 use super::{basic, host};
-use crate::model::spec::Act;
+use crate::model::spec::{Act, ClampedGate};
 use crate::model::weights::Weight;
 use crate::tensor::{TensorError, Value};
 
-/// The numbers of the largest router logits `[B, T, E]`, largest first: `[B, T, k]`. Of equals the first counts.
-pub fn top(router: &Value, chosen: usize) -> Value {
-    if let Some(top) = host::top_experts(router, chosen) {
-        return top;
-    }
-    let mut left = router.tensor::<3>(); // [B, T, E]
-    let [rows, length, count] = left.dims();
-    let numbers = Tensor::<1, Int>::arange(0..count as i64, &left.device()).reshape([1, 1, count]);
-    let numbers = numbers.expand([rows, length, count]);
-    let mut parts = Vec::with_capacity(chosen);
-    for _ in 0..chosen {
-        let best = left.clone().argmax(2); // [B, T, 1]
-        let taken = numbers.clone().equal(best.clone().expand([rows, length, count]));
-        left = left.mask_fill(taken, f32::NEG_INFINITY);
-        parts.push(best);
-    }
-    Value::int(Tensor::cat(parts, 2)) // [B, T, k]
-}
-
-/// Softmax of router logits `[B, T, E]` at the chosen experts `[B, T, k]`, over their sum if `normalize`.
-pub fn weights(router: &Value, chosen: &Value, normalize: bool) -> Value {
-    let probabilities = activation::softmax(router.tensor::<3>(), 2); // [B, T, E]
-    let picked = probabilities.gather(2, chosen.int_tensor::<3>()); // [B, T, k]
-    Value::float(if normalize { picked.clone() / picked.sum_dim(2) } else { picked })
+/// How experts combine gate and up.
+#[derive(Clone, Copy)]
+pub struct Form {
+    pub act: Act,
+    /// What takes the place of the activation.
+    pub clamped: Option<ClampedGate>,
 }
 
 /// The projections of one expert.
@@ -39,15 +20,17 @@ pub struct Gated {
     pub gate: Weight,
     pub up: Weight,
     pub down: Weight,
+    /// Those of gate, up and down; empty without.
+    pub biases: Vec<Value>,
 }
 
 pub struct Mixture<'a> {
     /// An expert by its number, which is read if it is not in memory: only those that are chosen are asked for.
     pub experts: &'a dyn Fn(usize) -> Result<Gated, TensorError>,
     pub count: usize,
-    /// The expert that every token uses, and how much of it is added, `[d, 1]`.
-    pub shared: Option<(Gated, Value)>,
-    pub act: Act,
+    /// The expert that every token uses, and how much of it is added, `[d, 1]`, where that is not all.
+    pub shared: Option<(Gated, Option<Value>)>,
+    pub form: Form,
 }
 
 /// The weighted sum of what the chosen experts make of `x`, `[B, T, d]`, with the shared expert where there is one.
@@ -62,23 +45,44 @@ pub fn mix(x: &Value, chosen: &Value, shares: &Value, mixture: &Mixture) -> Resu
         let uses: Vec<usize> = (0..chosen.len()).filter(|&use_| chosen[use_] == expert as i64).collect();
         if !uses.is_empty() {
             let tokens: Vec<usize> = uses.iter().map(|use_| use_ / per_token).collect();
-            sum = sum.add(&flat, &(mixture.experts)(expert)?, mixture.act, &tokens, &shares, &uses);
+            sum = sum.add(&flat, &(mixture.experts)(expert)?, mixture.form, &tokens, &shares, &uses);
         }
     }
     let mut out = sum.finish();
     if let Some((shared, share)) = &mixture.shared {
-        let all = gated(&flat, shared, mixture.act);
-        let share = activation::sigmoid(basic::linear(&flat, share, None).tensor::<3>()); // [1, B T, 1]
-        out = Value::float(out.tensor::<3>() + all.tensor::<3>() * share);
+        let all = gated(&flat, shared, mixture.form).tensor::<3>(); // [1, B T, d]
+        out = Value::float(match share {
+            Some(share) => {
+                let share = activation::sigmoid(basic::linear(&flat, share, None).tensor::<3>()); // [1, B T, 1]
+                out.tensor::<3>() + all * share
+            }
+            None => out.tensor::<3>() + all,
+        });
     }
     Ok(out.reshaped(&[rows, length, width]))
 }
 
 /// `down(act(gate(x)) * up(x))`.
-fn gated(x: &Value, weights: &Gated, act: Act) -> Value {
-    let gate = basic::weighted(x, &weights.gate, None);
-    let up = basic::weighted(x, &weights.up, None);
-    basic::weighted(&basic::gated(&gate, &up, act), &weights.down, None)
+fn gated(x: &Value, weights: &Gated, form: Form) -> Value {
+    let bias = |which: usize| weights.biases.get(which);
+    let gate = basic::weighted(x, &weights.gate, bias(0));
+    let up = basic::weighted(x, &weights.up, bias(1));
+    let hidden = match form.clamped {
+        Some(clamped) => clamped_gate(&gate, &up, clamped),
+        None => basic::gated(&gate, &up, form.act),
+    };
+    basic::weighted(&hidden, &weights.down, bias(2))
+}
+
+/// `(up + 1) gate sigmoid(alpha gate)` of what is bounded, `[1, n, M]`.
+fn clamped_gate(gate: &Value, up: &Value, clamped: ClampedGate) -> Value {
+    if let Some(out) = host::clamped_gate(gate, up, clamped) {
+        return out;
+    }
+    let ClampedGate { limit, alpha } = clamped;
+    let gate = gate.tensor::<3>().clamp_max(limit);
+    let up = up.tensor::<3>().clamp(-limit, limit);
+    Value::float(up.add_scalar(1.0) * (gate.clone() * activation::sigmoid(gate.mul_scalar(alpha))))
 }
 
 /// A growing sum over experts, in host memory while everything is there.
@@ -97,13 +101,13 @@ impl Sum {
     }
 
     /// Adds what an expert makes of some tokens of `x`, times the shares at `uses`.
-    fn add(self, x: &Value, weights: &Gated, act: Act, tokens: &[usize], shares: &Value, uses: &[usize]) -> Sum {
+    fn add(self, x: &Value, weights: &Gated, form: Form, tokens: &[usize], shares: &Value, uses: &[usize]) -> Sum {
         let width = x.shape()[2];
         let index = |list: &[usize]| {
             Value::from_i64(list.iter().map(|&i| i as i64).collect(), &[list.len()], &x.device()).int_tensor::<1>()
         };
         let rows = x.tensor::<3>().squeeze_dim::<2>(0).select(0, index(tokens)); // [n, d]
-        let made = gated(&Value::float(rows.unsqueeze::<3>()), weights, act); // [1, n, d]
+        let made = gated(&Value::float(rows.unsqueeze::<3>()), weights, form); // [1, n, d]
         let sum = match (self, made.host_f32(), shares.host_f32()) {
             (Sum::Host(mut sum, shape), Some(made), Some(shares)) => {
                 let shares = uses.iter().map(|&use_| shares.as_slice()[use_]);

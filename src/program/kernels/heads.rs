@@ -45,12 +45,15 @@ pub fn transform(x: &Value, transform: &Transform, weights: &[Value]) -> Value {
 pub fn sentence(x: &Value, sentence: &Sentence, context: &Context) -> Value {
     let hidden = x.tensor::<3>(); // [B, T, d]
     let parts = sentence.poolings.iter().map(|pooling| pooled(hidden.clone(), *pooling, context)).collect();
-    let joined: Tensor<2> = Tensor::cat(parts, 1); // [B, n d]
-    if !sentence.normalize {
-        return Value::float(joined);
-    }
-    let length = joined.clone().square().sum_dim(1).sqrt().clamp_min(1e-12); // [B, 1]
-    Value::float(joined / length)
+    let joined = Value::float(Tensor::<2>::cat(parts, 1)); // [B, n d]
+    if sentence.normalize { unit_length(&joined) } else { joined }
+}
+
+/// A vector for each row, `[B, d]`, divided by its length.
+pub fn unit_length(x: &Value) -> Value {
+    let x = x.tensor::<2>();
+    let length = x.clone().square().sum_dim(1).sqrt().clamp_min(1e-12); // [B, 1]
+    Value::float(x / length)
 }
 
 fn pooled(x: Tensor<3>, pooling: Pooling, context: &Context) -> Tensor<2> {

@@ -8,3 +8,5 @@ pub(super) mod gpu;
 pub mod heads;
 pub(super) mod host;
 pub mod norm;
+pub mod relative;
+pub mod routing;

@@ -75,6 +75,7 @@ fn read_otherwise(model: &mut Model, layer: usize, place: impl Fn(usize, usize) 
 fn other_heads(model: &mut Model) {
     let spec = &mut model.spec;
     (spec.n_heads, spec.n_kv_heads, spec.head_dim) = (spec.n_heads * 2, spec.n_kv_heads * 2, spec.head_dim / 2);
+    spec.v_head_dim = spec.head_dim;
     spec.ropes.iter_mut().for_each(|rope| rope.dim /= 2);
     spec.layers.iter_mut().for_each(|layer| layer.scale *= 2f64.sqrt());
 }
@@ -373,7 +374,7 @@ pub const FAULTS: &[Fault] = &[
         families: &["mixtral", "qwen3_moe"],
         make: |m, _| {
             let experts = m.spec.experts.as_mut().unwrap();
-            experts.normalize = !experts.normalize;
+            experts.router.normalize = !experts.router.normalize;
         },
         site: "blocks.0.mlp.expert_weights|blocks.1.mlp.expert_weights",
         reason: "divided by their sum there",

@@ -256,7 +256,7 @@ impl Console {
             return Err(LangError::new(message, span).into());
         }
         let scale = match run.program.op_of("embed").map(|op| &run.program.ops[op].kernel) {
-            Some(Kernel::Embed { scale }) => *scale,
+            Some(Kernel::Embed { scale, masks }) => scale * masks.map_or(1.0, |masks| 1.0 - masks.trained),
             _ => 1.0,
         };
         let Datum::Tensor(table) = self.evaluate(&parse_expr("param(\"W_E\")", 0)?)? else {

@@ -139,11 +139,11 @@ impl Console {
 fn on_repeated(console: &Console, n: usize, seed: u64) -> Result<Vec<Scored>> {
     let session = &console.session;
     let RepeatedTokens { patterns, ids, real, special } = on_repeated_tokens(session, n, seed)?;
-    let causal = session.run.model.spec.attention.causal;
+    let (causal, sinks) = (session.run.model.spec.attention.causal, session.run.model.spec.attention.sinks);
     let mut found = Vec::new();
     for (layer, pattern) in patterns {
         let reach = session.run.model.spec.layers[layer].reach;
-        let text = Text { ids: &ids, real: &real, special: &special, start: 0, causal, reach };
+        let text = Text { ids: &ids, real: &real, special: &special, start: 0, causal, reach, sinks };
         for head in 0..pattern.shape()[0] {
             let data = pattern.slice(&[Slice::At(head)])?.read_f64()?;
             found.push(Scored { layer, head, scores: scores(&data, text) });

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::{Packed, Part, Parts, floats};
+use super::{Elements, Packed, Part, Parts, floats};
 
 /// 1 / 127 as bitsandbytes has it.
 const OVER_127: f32 = 7.874_016e-3;
@@ -83,7 +83,7 @@ pub fn four_bits(parts: &Parts) -> Result<Vec<Packed>, (String, String)> {
             };
             floats(shape[0] * shape[1], number)
         };
-        all.push(Packed { name: name.to_owned(), kind, shape, made_of, read: Box::new(read) });
+        all.push(Packed { name: name.to_owned(), kind, shape, made_of, elements: Elements::Floats(Box::new(read)) });
     }
     Ok(all)
 }
@@ -101,7 +101,7 @@ pub fn eight_bits(parts: &Parts) -> Vec<Packed> {
             let (codes, largest) = (codes.bytes()?, largest.floats()?);
             floats(codes.len(), |i| Some(f32::from(codes[i] as i8) * largest.get(i / shape[1].max(1))? * OVER_127))
         };
-        Some(Packed { name, kind: "int8", shape, made_of, read: Box::new(read) })
+        Some(Packed { name, kind: "int8", shape, made_of, elements: Elements::Floats(Box::new(read)) })
     };
     parts.0.iter().filter_map(matrix).collect()
 }

@@ -1,7 +1,7 @@
 //! GPTQ (Frantar et al. 2022) and AWQ (Lin et al. 2023): numbers of a few bits in 32-bit words, a scale and a zero for each
 //! group of inputs and each output, `scale (q - zero)`. The matrices are `[in, out]` there.
 
-use super::{Packed, Part, Parts, floats, number};
+use super::{Elements, Packed, Part, Parts, floats, number};
 
 /// The output of each number of a word of AWQ.
 const AWQ_ORDER: [usize; 8] = [0, 2, 4, 6, 1, 3, 5, 7];
@@ -38,7 +38,13 @@ fn matrix(parts: &Parts, module: &str) -> Option<Packed> {
             };
             floats(inputs * outputs, element)
         };
-        return Some(Packed { name, kind, shape: [outputs, inputs], made_of, read: Box::new(read) });
+        return Some(Packed {
+            name,
+            kind,
+            shape: [outputs, inputs],
+            made_of,
+            elements: Elements::Floats(Box::new(read)),
+        });
     }
     if code_columns * 8 == outputs && groups > 0 && code_rows.is_multiple_of(groups) {
         let inputs = code_rows;
@@ -57,7 +63,13 @@ fn matrix(parts: &Parts, module: &str) -> Option<Packed> {
             };
             floats(inputs * outputs, element)
         };
-        return Some(Packed { name, kind: "awq of 4 bits", shape: [outputs, inputs], made_of, read: Box::new(read) });
+        return Some(Packed {
+            name,
+            kind: "awq of 4 bits",
+            shape: [outputs, inputs],
+            made_of,
+            elements: Elements::Floats(Box::new(read)),
+        });
     }
     None
 }

@@ -1,7 +1,7 @@
 //! MLX's affine quantisation: numbers of a few bits in 32-bit words along each row, a scale and a bias for each group of
 //! them, `scale q + bias`. How many bits and how large the groups are, only the configuration says.
 
-use super::{Packed, Part, Parts, floats, number};
+use super::{Elements, Packed, Part, Parts, floats, number};
 
 /// What the configuration says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub fn matrices(parts: &Parts, groups: Groups) -> Vec<Packed> {
             floats(rows * width, element)
         };
         let kind = if bits == 4 { "mlx of 4 bits" } else { "mlx" };
-        Some(Packed { name, kind, shape: [rows, width], made_of, read: Box::new(read) })
+        Some(Packed { name, kind, shape: [rows, width], made_of, elements: Elements::Floats(Box::new(read)) })
     };
     parts.0.iter().filter_map(matrix).collect()
 }

@@ -1,9 +1,10 @@
 //! Matrices that quantisation tools pack into several tensors, as the one matrix that they are: bitsandbytes, GPTQ, AWQ and
-//! MLX. They are dequantised to 32-bit floats each time that they are read.
+//! MLX. They are dequantised to 32-bit floats each time that they are read. Those of gpt-oss, MXFP4, keep their four bits.
 
 mod bnb;
 mod gptq;
 mod mlx;
+mod mxfp4;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -58,7 +59,12 @@ impl Parts {
     }
 }
 
-type Read = Box<dyn Fn() -> io::Result<Vec<f32>> + Send + Sync>;
+/// The elements of a matrix by rows, each time that they are read.
+enum Elements {
+    Floats(Box<dyn Fn() -> io::Result<Vec<f32>> + Send + Sync>),
+    /// In blocks of [`StoredType::MXFP4`].
+    Blocks(Box<dyn Fn() -> io::Result<Vec<u8>> + Send + Sync>),
+}
 
 /// A matrix that was packed.
 struct Packed {
@@ -69,8 +75,7 @@ struct Packed {
     shape: [usize; 2],
     /// The tensors that it is made of.
     made_of: Vec<String>,
-    /// All elements, by rows.
-    read: Read,
+    elements: Elements,
 }
 
 /// Puts matrices in the place of the tensors that they are packed into, which are set aside. Returns a note for each kind.
@@ -89,6 +94,7 @@ pub fn unpack(
     let mut all = bnb::four_bits(&parts).map_err(|(name, message)| unreadable(files, name, message))?;
     all.extend(bnb::eight_bits(&parts));
     all.extend(gptq::matrices(&parts));
+    all.extend(mxfp4::experts(&parts));
     all.extend(groups.into_iter().flat_map(|groups| mlx::matrices(&parts, groups)));
     let of: HashMap<&str, &str> =
         all.iter().flat_map(|packed| packed.made_of.iter().map(|part| (part.as_str(), packed.name.as_str()))).collect();
@@ -98,18 +104,20 @@ pub fn unpack(
             aside.push((entry, reason));
         }
     }
-    let mut counts: HashMap<&'static str, usize> = HashMap::new();
+    let mut counts: HashMap<(&'static str, &'static str), usize> = HashMap::new();
     let mut seen = HashSet::new();
     for packed in all {
-        *counts.entry(packed.kind).or_default() += 1;
+        let what = match packed.elements {
+            Elements::Floats(_) => "dequantised to f32 whenever they are read",
+            Elements::Blocks(_) => "read in four bits",
+        };
+        *counts.entry((packed.kind, what)).or_default() += 1;
         if let (Some(file), true) = (files.first_mut(), seen.insert(packed.name.clone())) {
             file.entries.push(entry(packed));
         }
     }
-    let mut notes: Vec<String> = counts
-        .into_iter()
-        .map(|(kind, count)| format!("{count} matrices of {kind} are dequantised to f32 whenever they are read"))
-        .collect();
+    let mut notes: Vec<String> =
+        counts.into_iter().map(|((kind, what), count)| format!("{count} matrices of {kind} are {what}")).collect();
     notes.sort();
     Ok(notes)
 }
@@ -126,12 +134,21 @@ fn unreadable(files: &[TensorFile], tensor: String, message: String) -> LoadErro
 }
 
 fn entry(packed: Packed) -> TensorEntry {
-    let Packed { name, kind, shape, read, .. } = packed;
+    let Packed { name, kind, shape, elements, .. } = packed;
     let count = shape[0] * shape[1];
-    let mut entry = TensorEntry::new(name, StoredType::F32, shape.to_vec(), 0..0);
+    let (stored, place) = match elements {
+        Elements::Floats(read) => {
+            let read = move || Ok(read()?.iter().flat_map(|x| x.to_le_bytes()).collect());
+            (StoredType::F32, Place::Reader { length: count * 4, read: Arc::new(read) })
+        }
+        Elements::Blocks(read) => {
+            let (elements, bytes) = StoredType::MXFP4.block().unwrap_or((1, 1));
+            (StoredType::MXFP4, Place::Reader { length: count / elements * bytes, read: Arc::from(read) })
+        }
+    };
+    let mut entry = TensorEntry::new(name, stored, shape.to_vec(), 0..0);
     entry.packed = Some(kind);
-    let read = move || Ok(read()?.iter().flat_map(|x| x.to_le_bytes()).collect());
-    entry.place = Place::Reader { length: count * 4, read: Arc::new(read) };
+    entry.place = place;
     entry
 }
 

@@ -4,7 +4,7 @@ use crate::model::config::HfConfig;
 use crate::model::error::LoadError;
 use crate::model::families::{Files, Sources};
 use crate::model::role::Role;
-use crate::model::spec::{Classes, Head, Logits, Pool, Pooled, Transform};
+use crate::model::spec::{Act, Classes, Head, Logits, ModelSpec, Pool, Pooled, Transform};
 
 /// What a model is for, as `architectures` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,8 +120,10 @@ impl DecoderHead<'_> {
                 pooled: Pooled {
                     pool: Pool::Last { pad: self.pad_id(config.nested("text_config")?.as_ref().unwrap_or(config))? },
                     transform: None,
+                    late: false,
                 },
                 classes: Classes { labels: config.labels()?, bias: false },
+                scores: None,
             },
             Task::Token => {
                 let bias = config.flag(&["token_classification_bias"], true)?;
@@ -139,6 +141,43 @@ impl DecoderHead<'_> {
         // A negative id stands for no token at all.
         Ok(given.filter(|id| *id >= 0.0 && *id <= f64::from(u32::MAX)).map(|id| id as u32))
     }
+}
+
+/// What a cross-encoder of sentence-transformers makes of its logits, where the configuration names it.
+pub fn scores(config: &HfConfig, spec: &mut ModelSpec) -> Result<(), LoadError> {
+    const OLD: &str = "sbert_ce_default_activation_function";
+    let Head::Sequence { scores, .. } = &mut spec.head else { return Ok(()) };
+    let section = config.object("sentence_transformers")?;
+    let named = match &section {
+        Some(section) => {
+            section.note_read(&["version"]);
+            section.str(&["activation_fn"])?
+        }
+        None => None,
+    };
+    let (key, name) = match (named, config.str(&[OLD])?) {
+        (Some(name), _) => ("sentence_transformers.activation_fn", name),
+        (None, Some(name)) => (OLD, name),
+        (None, None) => return Ok(()),
+    };
+    let act = torch_activation(name).ok_or_else(|| {
+        config.unsupported(key, name, "known are Identity, Tanh, ReLU, GELU, SiLU and Sigmoid of torch.nn")
+    })?;
+    *scores = Some(act);
+    Ok(())
+}
+
+/// The activation function that a class of torch computes.
+pub fn torch_activation(path: &str) -> Option<Act> {
+    Some(match path.strip_prefix("torch.nn.")?.rsplit('.').next()? {
+        "Identity" => Act::Linear,
+        "Tanh" => Act::Tanh,
+        "ReLU" => Act::Relu,
+        "GELU" => Act::Gelu,
+        "SiLU" => Act::Silu,
+        "Sigmoid" => Act::Sigmoid,
+        _ => return None,
+    })
 }
 
 pub fn question(transform: Option<Transform>) -> Head {

@@ -1,16 +1,16 @@
 //! What families read from a configuration in the same way.
 
+mod experts;
 mod heads;
 mod sizes;
 
-pub use heads::{DecoderHead, Task, question};
+pub use experts::{SigmoidRules, by_sigmoids, dense_first, experts, shared_of, sparse_layers};
+pub use heads::{DecoderHead, Task, question, scores, torch_activation};
 pub use sizes::{HeadDim, Kv, Rules, Sizes};
 
 use crate::model::config::HfConfig;
 use crate::model::error::LoadError;
-use crate::model::spec::{
-    Act, Attention, Blind, Embed, Experts, Head, Mlp, ModelSpec, Norm, Placement, Positions, Residual,
-};
+use crate::model::spec::{Act, Attention, Blind, Embed, Head, Mlp, ModelSpec, Norm, Placement, Positions, Residual};
 
 /// A decoder with norms before attention and MLP, no positions, a gated MLP without biases and full attention: what
 /// families start from.
@@ -22,6 +22,7 @@ pub fn decoder(family: &str, sizes: &Sizes, norm: Norm, head: Head) -> ModelSpec
         n_heads: sizes.n_heads,
         n_kv_heads: sizes.n_kv_heads,
         head_dim: sizes.head_dim,
+        v_head_dim: sizes.head_dim,
         d_mlp: sizes.d_mlp,
         vocab: sizes.vocab,
         max_positions: sizes.max_positions,
@@ -30,6 +31,7 @@ pub fn decoder(family: &str, sizes: &Sizes, norm: Norm, head: Head) -> ModelSpec
         final_norm: true,
         embed: Embed::plain(sizes.d_model),
         positions: Positions::None,
+        relative: None,
         ropes: Vec::new(),
         attention: attention(),
         mlp: Mlp { gated: true, act: Act::Silu, bias: false },
@@ -46,7 +48,11 @@ pub fn attention() -> Attention {
         causal: true,
         qkv_bias: false,
         out_bias: false,
+        latent: None,
         qk_norm: None,
+        rotates_first: false,
+        sinks: false,
+        growth: None,
         clip: None,
         softcap: None,
         blind: Blind::All,
@@ -82,7 +88,11 @@ pub fn look_both_ways(config: &HfConfig, spec: &mut ModelSpec) -> Result<(), Loa
 
 /// The activation function under a key. Only `gelu` itself is the exact one.
 pub fn act(config: &HfConfig, key: &str, default: Act) -> Result<Act, LoadError> {
-    let Some(name) = config.str(&[key])? else { return Ok(default) };
+    config.str(&[key])?.map_or(Ok(default), |name| act_named(config, key, name))
+}
+
+/// The activation function of that name, which a key gives.
+pub fn act_named(config: &HfConfig, key: &str, name: &str) -> Result<Act, LoadError> {
     Ok(match name {
         "gelu" | "gelu_python" => Act::Gelu,
         "gelu_new" | "gelu_pytorch_tanh" | "gelu_python_tanh" | "gelu_fast" | "gelu_accurate" => Act::GeluTanh,
@@ -148,24 +158,4 @@ pub fn window_if_used(config: &HfConfig, default: Option<usize>) -> Result<Optio
     let used = config.flag(&["use_sliding_window"], false)?;
     config.note_read(&["sliding_window"]);
     if used { config.size_or(&["sliding_window"], default) } else { Ok(None) }
-}
-
-/// Mixtures of experts, checked.
-///
-/// # Errors
-/// If more experts are chosen than there are.
-pub fn experts(config: &HfConfig, experts: Experts) -> Result<Experts, LoadError> {
-    if experts.chosen <= experts.count {
-        Ok(experts)
-    } else {
-        Err(config.bad(format!("{} of {} experts cannot be chosen", experts.chosen, experts.count)))
-    }
-}
-
-/// Which layers have a mixture of experts: every `decoder_sparse_step`th, those of `mlp_only_layers` excepted.
-pub fn sparse_layers(config: &HfConfig, n_layers: usize) -> Result<Vec<bool>, LoadError> {
-    let step = config.opt_size(&["decoder_sparse_step"])?.unwrap_or(1);
-    let dense: Vec<u64> =
-        config.list("mlp_only_layers")?.unwrap_or_default().iter().filter_map(|i| i.as_u64()).collect();
-    Ok((0..n_layers).map(|i| !dense.contains(&(i as u64)) && (i + 1).is_multiple_of(step)).collect())
 }

@@ -20,7 +20,13 @@ const OTHERS: [&str; 5] =
 
 /// Classes that can be put together.
 fn is_known(class: &Class) -> bool {
-    matches!(class, Class::Gpt2 | Class::CodeGen | Class::GptNeoX | Class::Qwen2 | Class::Roberta | Class::Bert)
+    let pieces = matches!(class, Class::Gpt2 | Class::CodeGen | Class::GptNeoX | Class::Qwen2 | Class::Roberta);
+    pieces || of_words(*class)
+}
+
+/// Classes whose vocabulary is in `vocab.txt`.
+fn of_words(class: Class) -> bool {
+    matches!(class, Class::Bert | Class::MpNet | Class::Esm)
 }
 
 /// A `tokenizer.json` made of the files, with the tokens that they name.
@@ -47,7 +53,7 @@ pub fn json(files: &CheckpointFiles, config: &HfConfig) -> Result<Result<Separat
         None => Some(Class::of_family(config)).filter(is_known).ok_or("none in tokenizer_config.json"),
     };
     let class = match class {
-        Ok(class) if (class == Class::Bert) == words.is_some() => class,
+        Ok(class) if of_words(class) == words.is_some() => class,
         Ok(_) => return Ok(Err(NoTokenizer::OtherClass { place, file: source })),
         Err(class) => return Ok(Err(NoTokenizer::UnknownClass { place, file: source, class: class.to_owned() })),
     };
@@ -60,7 +66,8 @@ pub fn json(files: &CheckpointFiles, config: &HfConfig) -> Result<Result<Separat
     let vocab: Map<String, Json> = match (&words, &pieces) {
         (Some(words), _) => {
             let lines = text("vocab.txt", words)?;
-            lines.lines().enumerate().map(|(id, word)| (word.to_owned(), json!(id))).collect()
+            let word = |word: &str| if class == Class::Esm { word.trim() } else { word }.to_owned();
+            lines.lines().enumerate().map(|(id, line)| (word(line), json!(id))).collect()
         }
         (None, (Some(vocab), _)) => parse_object(&path, vocab)?,
         (None, (None, _)) => unreachable!("there is a vocabulary"),
@@ -73,7 +80,15 @@ pub fn json(files: &CheckpointFiles, config: &HfConfig) -> Result<Result<Separat
         _ => Vec::new(),
     };
     let named = Named::read(files, settings, class, &[])?;
-    let added = added(&named, &vocab);
+    let mut added = added(&named, &vocab);
+    if class == Class::Esm {
+        // Amino acids are found in a text wherever they are.
+        let new = |word: &&String| added.iter().all(|(_, token)| token.content != **word);
+        let words = vocab.keys().filter(new).filter_map(|word| Some((vocab[word].as_u64()?, word)));
+        let words: Vec<_> = words.map(|(id, word)| (id, AddedToken::from(word.clone(), false))).collect();
+        added.extend(words);
+        added.sort_by_key(|(id, _)| *id);
+    }
     let sources = Sources { class, named, vocab, merges, added };
     Ok(match sources.json() {
         Ok(json) => Ok(Separate { path, json, named: sources.named }),
@@ -170,6 +185,8 @@ impl Sources {
                 })
             }
             Class::Bert => Around::Bert.template(token)?.json(),
+            Class::MpNet => Around::Roberta.template(token)?.json(),
+            Class::Esm => Around::Esm.template(token)?.json(),
             _ => {
                 let asked = |flag: &str, name: &str| self.flag(flag, false) && self.named.text(name).is_some();
                 let (bos, eos) = (asked("add_bos_token", "bos_token"), asked("add_eos_token", "eos_token"));
@@ -177,7 +194,12 @@ impl Sources {
             }
         };
         let model = match self.class {
-            Class::Bert => json!({
+            Class::Esm => json!({
+                "type": "WordLevel",
+                "unk_token": self.named.text("unk_token").unwrap_or("<unk>"),
+                "vocab": self.vocab,
+            }),
+            Class::Bert | Class::MpNet => json!({
                 "type": "WordPiece",
                 "unk_token": self.named.text("unk_token").unwrap_or("[UNK]"),
                 "continuing_subword_prefix": "##",
@@ -197,7 +219,8 @@ impl Sources {
             }),
         };
         let decoder = match self.class {
-            Class::Bert => json!({"type": "WordPiece", "prefix": "##", "cleanup": true}),
+            Class::Esm => Json::Null,
+            Class::Bert | Class::MpNet => json!({"type": "WordPiece", "prefix": "##", "cleanup": true}),
             _ => json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true}),
         };
         let added = self.added.iter().map(|(id, token)| {

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::launch::{self, Batch, Epilogue, Operand, Order, Output, Seen};
+use super::launch::{self, Batch, Epilogue, Operand, Order, Output, Seen, Sinks};
 use crate::program::context::Mask;
 use crate::program::kernels::attention::Scoring;
 use crate::tensor::graphics::stored::Form;
@@ -20,6 +20,8 @@ struct Scored {
     cap: Option<f64>,
     /// Biases, and the elements from one row of the batch to the next.
     bias: Option<(DeviceF32, usize)>,
+    /// Added for each query and key, `[B, H, T, S]` each; without biases.
+    more: Vec<Value>,
     seen: Option<Seen>,
 }
 
@@ -39,13 +41,33 @@ impl Scored {
             Some(mask) => Some(mask.seen()?),
             None => None,
         };
-        let (scale, cap) = (scoring.scale, scoring.softcap);
-        Some(Scored { queries, keys, lens: [rows, t, heads, h, s, kv], scale, cap, bias, seen })
+        let (scale, cap, more) = (scoring.scale, scoring.softcap, scoring.more.to_vec());
+        // There is one place for what is added.
+        if bias.is_some() && !more.is_empty() {
+            return None;
+        }
+        Some(Scored { queries, keys, lens: [rows, t, heads, h, s, kv], scale, cap, bias, more, seen })
+    }
+
+    /// The sum of what is added for each query and key, or of the parts of it that `part` gives.
+    fn more(&self, part: impl Fn(&Value) -> Result<Value, TensorError>) -> Result<Option<DeviceF32>, TensorError> {
+        let mut sum: Option<DeviceF32> = None;
+        for more in &self.more {
+            let part = part(more)?;
+            let here = part.device_f32().ok_or_else(|| not_there(&part))?;
+            sum = Some(match sum {
+                Some(sum) => launch::sum(&sum, &here),
+                None => here,
+            });
+        }
+        Ok(sum)
     }
 
     /// All of them, `[B, H, T, S]`.
-    fn all(&self) -> DeviceF32 {
+    fn all(&self) -> Result<DeviceF32, TensorError> {
         let [rows, t, heads, h, s, kv] = self.lens;
+        let more = self.more(Value::held)?;
+        let more = more.as_ref().map(|more| (more, [0, heads * t * s, t * s, s]));
         let out = self.queries.empty(rows * heads * t * s);
         launch::product(
             Operand { data: &self.queries, start: 0, strides: [t * heads * h, h, heads * h] },
@@ -56,20 +78,22 @@ impl Scored {
             Epilogue {
                 scale: Some(self.scale),
                 cap: self.cap,
-                more: self.bias.as_ref().map(|(bias, batch)| (bias, [0, *batch, s])),
+                more: self.bias.as_ref().map(|(bias, batch)| (bias, [0, *batch, s, 0])).or(more),
                 seen: self.seen.clone(),
             },
         );
-        out
+        Ok(out)
     }
 
     /// Those of some queries of one head, `[queries, S]`.
-    fn block(&self, matrix: usize, queries: &Range<usize>) -> DeviceF32 {
+    fn block(&self, matrix: usize, queries: &Range<usize>) -> Result<DeviceF32, TensorError> {
         let [_, _, heads, h, s, kv] = self.lens;
         let (row, head) = (matrix / heads, matrix % heads);
         let out = self.queries.empty(queries.len() * s);
         let first = (row * self.lens[1] + queries.start) * heads * h + head * h;
         let seen = self.seen.clone().map(|seen| seen.from(row, queries.start, s));
+        let more = self.more(|more| more.block(matrix, queries.clone()))?;
+        let more = more.as_ref().map(|more| (more, [0, 0, 0, s]));
         launch::product(
             Operand { data: &self.queries, start: first, strides: [0, 0, heads * h] },
             (
@@ -83,11 +107,11 @@ impl Scored {
             Epilogue {
                 scale: Some(self.scale),
                 cap: self.cap,
-                more: self.bias.as_ref().map(|(bias, batch)| (bias, [row * batch + head * s, 0, 0])),
+                more: self.bias.as_ref().map(|(bias, batch)| (bias, [row * batch + head * s, 0, 0, 0])).or(more),
                 seen,
             },
         );
-        out
+        Ok(out)
     }
 }
 
@@ -97,9 +121,9 @@ pub fn scores(q: &Value, k: &Value, scoring: Scoring) -> Option<Value> {
     let [rows, t, heads, _, s, _] = scored.lens;
     let (shape, device) = ([rows, heads, t, s], q.device());
     if !is_large(&shape, &device) {
-        return Some(scored.all().value(&shape));
+        return Some(scored.all().ok()?.value(&shape));
     }
-    let source = move |matrix, queries: Range<usize>| Ok(scored.block(matrix, &queries).value(&[queries.len(), s]));
+    let source = move |matrix, queries: Range<usize>| Ok(scored.block(matrix, &queries)?.value(&[queries.len(), s]));
     Some(Value::in_pieces(&shape, (Kind::Float, Precision::F32), &device, block_rows(s), source))
 }
 
@@ -107,20 +131,31 @@ pub fn scores(q: &Value, k: &Value, scoring: Scoring) -> Option<Value> {
 ///
 /// # Errors
 /// If the scores cannot be computed.
-pub fn pattern(scores: &Value, mask: Option<&Mask>) -> Option<Value> {
-    let &[_, heads, _, keys] = scores.shape() else { return None };
+pub fn pattern(scores: &Value, mask: Option<&Mask>, sinks: Option<&Value>) -> Option<Value> {
+    let &[_, heads, queries, keys] = scores.shape() else { return None };
     if !scores.is_in_pieces() {
-        return Some(launch::pattern(&scores.device_f32()?, keys).value(scores.shape()));
+        let all = scores.device_f32()?;
+        let sinks = match sinks {
+            Some(sinks) => Some(sinks.device_f32()?),
+            None => None,
+        };
+        let sinks = sinks.as_ref().map(|of| Sinks { of, first: 0, each: queries });
+        return Some(launch::pattern(&all, keys, sinks).value(scores.shape()));
     }
     let device = scores.device();
     if device.is_cpu() {
         return None;
     }
-    let (of, mask, here) = (scores.clone(), mask.cloned(), device.clone());
+    let sinks = match sinks {
+        Some(sinks) => Some(sinks.device_f32()?),
+        None => None,
+    };
+    let (of, mask, here) = (scores.clone(), mask.filter(|_| sinks.is_none()).cloned(), device.clone());
     let source = move |matrix: usize, queries: Range<usize>| {
         let block = of.block(matrix, queries.clone())?;
         let memory = block.device_f32().ok_or_else(|| not_there(&block))?;
-        let found = launch::pattern(&memory, keys).value(block.shape());
+        let sinks = sinks.as_ref().map(|of| Sinks { of, first: matrix % heads, each: queries.len() });
+        let found = launch::pattern(&memory, keys, sinks).value(block.shape());
         let blind = |query| mask.as_ref().and_then(|mask| mask.blind(matrix / heads, query));
         if queries.clone().all(|query| blind(query).is_none()) {
             return Ok(found);

@@ -67,7 +67,7 @@ fn into(
         [rows, m, n],
         out,
         Batch::ONE,
-        Epilogue { more: bias.map(|(bias, start)| (bias, [start, 0, 0])), ..Epilogue::default() },
+        Epilogue { more: bias.map(|(bias, start)| (bias, [start, 0, 0, 0])), ..Epilogue::default() },
     );
 }
 

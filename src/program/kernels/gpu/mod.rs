@@ -22,8 +22,8 @@ use crate::program::context::Rotation;
 use crate::tensor::Value;
 use crate::tensor::graphics::DeviceF32;
 
-fn of(act: Act) -> Map {
-    match act {
+fn of(act: Act) -> Option<Map> {
+    Some(match act {
         Act::Gelu => Map::Gelu,
         Act::GeluTanh => Map::GeluTanh,
         Act::QuickGelu => Map::QuickGelu,
@@ -33,7 +33,8 @@ fn of(act: Act) -> Map {
         Act::Tanh => Map::Tanh,
         Act::Sigmoid => Map::Sigmoid,
         Act::Linear => Map::Same,
-    }
+        Act::Xielu => return None,
+    })
 }
 
 fn mapped(x: &Value, map: Map, by: f64) -> Option<Value> {
@@ -53,11 +54,11 @@ pub fn capped(x: &Value, cap: f64) -> Option<Value> {
 }
 
 pub fn activation(x: &Value, act: Act) -> Option<Value> {
-    mapped(x, of(act), 1.0)
+    mapped(x, of(act)?, 1.0)
 }
 
 pub fn gated(gate: &Value, up: &Value, act: Act) -> Option<Value> {
-    Some(launch::gated(&gate.device_f32()?, &up.device_f32()?, of(act)).value(gate.shape()))
+    Some(launch::gated(&gate.device_f32()?, &up.device_f32()?, of(act)?).value(gate.shape()))
 }
 
 /// `a + b` of values of one shape.
@@ -118,5 +119,6 @@ pub fn rotate(x: &Value, rotation: &Rotation) -> Option<Value> {
     let table = |table: &Tensor<4>| Value::float(table.clone()).device_f32();
     let (cos, sin, pairs) = (table(&rotation.cos)?, table(&rotation.sin)?, rotation.cos.dims()[3]);
     let interleaved = rotation.pairing == Pairing::Interleaved;
-    Some(launch::rotate(&here, &Pairs { cos: &cos, sin: &sin, pairs, interleaved }, heads, width).value(x.shape()))
+    let pairs = Pairs { cos: &cos, sin: &sin, pairs, first: rotation.first, interleaved };
+    Some(launch::rotate(&here, &pairs, heads, width).value(x.shape()))
 }

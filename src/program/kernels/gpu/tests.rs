@@ -137,7 +137,7 @@ fn softmax_of_every_length_and_of_rows_without_a_pattern() {
             (data[2 * keys], data[3 * keys + 1]) = (f32::NAN, f32::INFINITY);
         }
         let scores = Both::new(data, &[1, 1, rows, keys]);
-        let here = host::pattern(&scores.here, None);
-        alike(&format!("{rows} rows of {keys}"), gpu::pattern(&scores.there, None), here, 1.0);
+        let here = host::pattern(&scores.here, None, None);
+        alike(&format!("{rows} rows of {keys}"), gpu::pattern(&scores.there, None, None), here, 1.0);
     }
 }

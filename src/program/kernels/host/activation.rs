@@ -3,7 +3,7 @@
 use super::elementwise::map;
 use super::special::{erf, exp};
 use super::{by_rows, value};
-use crate::model::spec::Act;
+use crate::model::spec::{Act, ClampedGate};
 use crate::tensor::{Value, inlined, vectorised};
 
 /// An activation function, element by element; `None` also for those that have no loop here.
@@ -15,8 +15,27 @@ pub fn activation(x: &Value, act: Act) -> Option<Value> {
         Act::QuickGelu => map(x, inlined!(|x| x / (1.0 + exp(-1.702 * x)))),
         Act::Relu => map(x, positive),
         Act::Relu2 => map(x, inlined!(|x| positive(x) * positive(x))),
-        Act::Tanh | Act::Sigmoid | Act::Linear => None,
+        Act::Tanh | Act::Sigmoid | Act::Linear | Act::Xielu => None,
     }
+}
+
+/// xIELU; its four numbers in the order of their roles.
+pub fn xielu(x: &Value, numbers: [&Value; 4]) -> Option<Value> {
+    let host = x.host_f32()?;
+    let number = |value: &Value| Some(f64::from(*value.host_f32()?.as_slice().first()?));
+    let [alpha_p, alpha_n, beta, eps] = numbers.map(number);
+    let softplus = |x: f64| if x > 20.0 { x } else { x.exp().ln_1p() };
+    let (alpha_p, beta, eps) = (softplus(alpha_p?), beta?, eps?);
+    let alpha_n = beta + softplus(alpha_n?);
+    let width = x.shape().last().copied().unwrap_or(1);
+    let out = by_rows(host.as_slice(), width, |out, x| {
+        for (out, x) in out.iter_mut().zip(x) {
+            let x = f64::from(*x);
+            let bent = if x > 0.0 { alpha_p * x * x } else { alpha_n * (x.min(eps).exp_m1() - x) };
+            *out = (bent + beta * x) as f32;
+        }
+    });
+    Some(value(out, x.shape()))
 }
 
 /// `x Phi(x)`, by the error function.
@@ -53,6 +72,26 @@ pub fn gated(gate: &Value, up: &Value, act: Act) -> Option<Value> {
         Act::Gelu => times(gate, up, exact),
         _ => None,
     }
+}
+
+/// `(up + 1) gate sigmoid(alpha gate)` of what is bounded; NaN stays NaN.
+pub fn clamped_gate(gate: &Value, up: &Value, clamped: ClampedGate) -> Option<Value> {
+    let (limit, alpha) = (clamped.limit as f32, clamped.alpha as f32);
+    let hidden = map(
+        gate,
+        inlined!(|x| {
+            let x = if x > limit { limit } else { x };
+            x / (1.0 + exp(-alpha * x))
+        }),
+    )?;
+    times(
+        up,
+        &hidden,
+        inlined!(|x| {
+            let x = if x > limit { limit } else { x };
+            1.0 + if x < -limit { -limit } else { x }
+        }),
+    )
 }
 
 #[inline(always)]

@@ -33,6 +33,14 @@ pub fn scores(q: &Value, k: &Value, scoring: Scoring) -> Option<Value> {
         return None;
     }
     let (bias, mask) = (scoring.bias.cloned(), scoring.mask.cloned());
+    // What is added as a whole; in pieces it is as large as the scores, which are in pieces then.
+    let whole: Vec<HostF32> = scoring.more.iter().filter_map(Value::host_f32).collect();
+    let in_pieces = scoring.more.iter().any(Value::is_in_pieces);
+    let shape = [rows, heads, t, s];
+    let large = is_large(&shape, &Device::cpu());
+    if whole.len() < scoring.more.len() && !(large && in_pieces) {
+        return None;
+    }
     let key = [of_row, of_key, of_head];
     let step = block_rows(s);
     let scored = Scored {
@@ -44,16 +52,20 @@ pub fn scores(q: &Value, k: &Value, scoring: Scoring) -> Option<Value> {
         scale: scoring.scale as f32,
         softcap: scoring.softcap.map(|cap| cap as f32),
         bias,
+        more: scoring.more.to_vec(),
         mask,
     };
-    let shape = [rows, heads, t, s];
-    if is_large(&shape, &Device::cpu()) {
-        let source = move |matrix, rows: Range<usize>| Ok(scored.rows(matrix, rows));
+    if large {
+        let source = move |matrix, rows: Range<usize>| scored.rows(matrix, rows);
         return Some(Value::in_pieces(&shape, (Kind::Float, Precision::F32), &Device::cpu(), step, source));
     }
     let out = filled(rows * heads * t * s, |out| {
         out.par_chunks_mut(t * s).with_min_len(together(t * s * h)).enumerate().for_each(|(matrix, out)| {
-            out.par_chunks_mut(step * s).enumerate().for_each(|(i, out)| scored.block(matrix, i * step, out));
+            out.par_chunks_mut(step * s).enumerate().for_each(|(i, out)| {
+                let of = |more: &HostF32| more.as_slice()[(matrix * t + i * step) * s..][..out.len()].to_vec();
+                let more: Vec<Vec<f32>> = whole.iter().map(of).collect();
+                scored.block(matrix, i * step, &more, out);
+            });
         });
     });
     Some(value(out, &shape))
@@ -72,12 +84,15 @@ struct Scored {
     scale: f32,
     softcap: Option<f32>,
     bias: Option<Bias>,
+    /// Added for each query and key, `[B, H, T, S]` each.
+    more: Vec<Value>,
     mask: Option<Mask>,
 }
 
 impl Scored {
-    /// Scores of one head from a query on, `[queries, S]`: those of a block, which begins at a multiple of `step`.
-    fn block(&self, matrix: usize, first: usize, out: &mut [MaybeUninit<f32>]) {
+    /// Scores of one head from a query on, `[queries, S]`: those of a block, which begins at a multiple of `step`. `more` is
+    /// added to them.
+    fn block(&self, matrix: usize, first: usize, more: &[Vec<f32>], out: &mut [MaybeUninit<f32>]) {
         let ([t, heads, h, s, kv], [of_row, of_key, of_head]) = (self.lens, self.key);
         let (row, head) = (matrix / heads, matrix % heads);
         let (group, count) = (head * kv / heads, out.len() / s);
@@ -113,6 +128,9 @@ impl Scored {
                 out.iter_mut().zip(bias).for_each(|(x, bias)| *x += bias);
             }
         }
+        for more in more {
+            out.iter_mut().zip(more).for_each(|(x, more)| *x += more);
+        }
         if let Some(mask) = &self.mask {
             vectorised(inlined!(|| {
                 for (i, out) in out.chunks_exact_mut(s).enumerate() {
@@ -123,18 +141,20 @@ impl Scored {
     }
 
     /// Scores of some queries of one head, `[queries, S]`, cut from the blocks that they are in.
-    fn rows(&self, matrix: usize, rows: Range<usize>) -> Value {
+    fn rows(&self, matrix: usize, rows: Range<usize>) -> Result<Value, TensorError> {
         let [t, _, _, s, _] = self.lens;
         let mut all: Vec<f32> = Vec::new();
         for first in (rows.start / self.step * self.step..rows.end).step_by(self.step) {
             let end = t.min(first + self.step);
-            let block = filled((end - first) * s, |out| self.block(matrix, first, out));
+            let of = |more: &Value| more.block(matrix, first..end)?.read_f32();
+            let more = self.more.iter().map(of).collect::<Result<Vec<_>, _>>()?;
+            let block = filled((end - first) * s, |out| self.block(matrix, first, &more, out));
             if (first..end) == rows {
-                return value(block, &[end - first, s]);
+                return Ok(value(block, &[end - first, s]));
             }
             all.extend_from_slice(&block[(rows.start.max(first) - first) * s..(rows.end.min(end) - first) * s]);
         }
-        value(all, &[rows.len(), s])
+        Ok(value(all, &[rows.len(), s]))
     }
 }
 
@@ -147,11 +167,15 @@ fn cap_all(scores: &mut [f32], cap: f32) {
     vectorised(inlined!(|| scores.iter_mut().for_each(|x| *x = cap * tanh(*x / cap))));
 }
 
-/// Softmax over the last axis: `exp(x - max) / sum(exp(x - max))`. A row of -inf alone is NaN, or the pattern of
+/// Softmax over the last axis: `exp(x - max) / sum(exp(x - max))`, the logit of a head's sink among the `x`. A row of -inf alone is NaN, or the pattern of
 /// padding that sees no key.
-pub fn pattern(scores: &Value, mask: Option<&Mask>) -> Option<Value> {
+pub fn pattern(scores: &Value, mask: Option<&Mask>, sinks: Option<&Value>) -> Option<Value> {
     let [_, heads, t, s] = *scores.shape() else { return None };
-    let mask = mask.cloned();
+    let sinks: Option<Vec<f32>> = match sinks {
+        Some(sinks) => Some(sinks.host_f32()?.as_slice().to_vec()),
+        None => None,
+    };
+    let mask = mask.filter(|_| sinks.is_none()).cloned();
     let blind = move |matrix: usize, rows: Range<usize>, out: &mut [f32]| {
         let Some(mask) = &mask else { return };
         for (query, out) in rows.zip(out.chunks_exact_mut(s.max(1))) {
@@ -165,14 +189,23 @@ pub fn pattern(scores: &Value, mask: Option<&Mask>) -> Option<Value> {
         let source = move |matrix: usize, rows: Range<usize>| {
             let block = of.block(matrix, rows.clone())?;
             let host = block.host_f32().ok_or_else(|| not_host(&block))?;
-            let mut out = by_rows_in(usize::MAX, host.as_slice(), s, softmax);
+            let sink = sinks.as_ref().map_or(f32::NEG_INFINITY, |sinks| sinks[matrix % heads]);
+            let mut out = by_rows_in(usize::MAX, host.as_slice(), s, inlined!(|out, x| softmax(out, x, sink)));
             blind(matrix, rows, &mut out);
             Ok(value(out, block.shape()))
         };
         let shape = scores.shape();
         return Some(Value::in_pieces(shape, (Kind::Float, Precision::F32), &Device::cpu(), step, source));
     }
-    let mut out = by_rows(scores.host_f32()?.as_slice(), s, softmax);
+    let all = scores.host_f32()?;
+    let of = |x: &[f32], sink: f32| by_rows(x, s, inlined!(|out, x| softmax(out, x, sink)));
+    let mut out = match &sinks {
+        Some(sinks) => {
+            let matrices = all.as_slice().chunks_exact((t * s).max(1)).enumerate();
+            matrices.flat_map(|(matrix, x)| of(x, sinks[matrix % heads])).collect()
+        }
+        None => of(all.as_slice(), f32::NEG_INFINITY),
+    };
     for (matrix, out) in out.chunks_exact_mut((t * s).max(1)).enumerate() {
         blind(matrix, 0..t, out);
     }
@@ -184,7 +217,7 @@ fn not_host(value: &Value) -> TensorError {
 }
 
 #[inline(always)]
-fn softmax(out: &mut [f32], x: &[f32]) {
+fn softmax(out: &mut [f32], x: &[f32], sink: f32) {
     const LANES: usize = 16;
     // Keys that are not seen, the last ones in a causal model, have a weight of 0: powers are computed of the others.
     let hidden = x.rchunks(LANES * LANES).take_while(|some| some.iter().all(|x| *x == f32::NEG_INFINITY));
@@ -200,7 +233,7 @@ fn softmax(out: &mut [f32], x: &[f32]) {
             *lane = if *x > *lane { *x } else { *lane };
         }
     }
-    for lane in lanes {
+    for lane in lanes.into_iter().chain([sink]) {
         max = if lane > max { lane } else { max };
     }
     for (out, x) in out.iter_mut().zip(x) {
@@ -215,6 +248,7 @@ fn softmax(out: &mut [f32], x: &[f32]) {
         }
     }
     sum += lanes.iter().sum::<f32>();
+    sum += exp(sink - max);
     let inverse = 1.0 / sum;
     for out in out {
         *out *= inverse;

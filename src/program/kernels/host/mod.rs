@@ -19,7 +19,7 @@ mod stored_row;
 mod tiles;
 mod vector;
 
-pub use activation::{activation, gated};
+pub use activation::{activation, clamped_gate, gated, xielu};
 pub use attention::{mix, pattern, scores};
 pub use elementwise::{add, bounded, capped, scale};
 pub use experts::{add_rows, top_experts};

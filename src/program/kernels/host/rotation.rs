@@ -9,7 +9,7 @@ pub fn rotate(x: &Value, rotation: &Rotation) -> Option<Value> {
     let host = x.host_f32()?;
     let [rows, length, heads, width] = *x.shape() else { return None };
     let (cos, sin) = &*rotation.host;
-    let pairs = rotation.cos.dims()[3];
+    let (pairs, first) = (rotation.cos.dims()[3], rotation.first);
     if rows * length * heads * width == 0 || pairs == 0 {
         return None;
     }
@@ -21,9 +21,15 @@ pub fn rotate(x: &Value, rotation: &Rotation) -> Option<Value> {
             let (cos, sin) = (&cos[at..at + pairs], &sin[at..at + pairs]);
             vectorised(inlined!(|| {
                 for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
-                    out.iter_mut().zip(x).skip(2 * pairs).for_each(|(out, x)| {
+                    let (start, end) = (first, first + 2 * pairs);
+                    let beside = out[..start].iter_mut().zip(&x[..start]);
+                    beside.for_each(|(out, x)| {
                         out.write(*x);
                     });
+                    out[end..].iter_mut().zip(&x[end..]).for_each(|(out, x)| {
+                        out.write(*x);
+                    });
+                    let (out, x) = (&mut out[start..end], &x[start..end]);
                     for (pair, (cos, sin)) in cos.iter().zip(sin).enumerate() {
                         let (i, j) = match rotation.pairing {
                             Pairing::Half => (pair, pair + pairs),

@@ -24,6 +24,7 @@ pub fn pull_activation(x: &Value, act: Act, seed: &Value) -> Option<Value> {
         Act::Tanh => times(x, seed, inlined!(|x| 1.0 - tanh(x) * tanh(x))),
         Act::Sigmoid => times(x, seed, inlined!(|x| sigmoid(x) * (1.0 - sigmoid(x)))),
         Act::Linear => Some(seed.clone()),
+        Act::Xielu => None,
     }
 }
 

@@ -19,6 +19,17 @@ pub fn qwen3(facts: &Facts) -> Result<Description, LoadError> {
         .set("use_sliding_window", false))
 }
 
+/// Hunyuan, dense. Its converter makes the base of the rotation larger itself.
+pub fn hunyuan(facts: &Facts) -> Result<Description, LoadError> {
+    Ok(rms_decoder(facts, "hunyuan_v1_dense", "HunYuanDenseV1ForCausalLM")?
+        .set("hidden_act", "silu")
+        .set("attention_bias", facts.has("blk.0.attn_q.bias"))
+        .name(&[
+            ("blk.{}.attn_q_norm", "model.layers.{}.self_attn.query_layernorm"),
+            ("blk.{}.attn_k_norm", "model.layers.{}.self_attn.key_layernorm"),
+        ]))
+}
+
 /// Phi 1, 1.5 and 2.
 pub fn phi(facts: &Facts) -> Result<Description, LoadError> {
     Ok(decoder(facts, "phi", "PhiForCausalLM")?

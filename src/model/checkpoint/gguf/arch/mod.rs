@@ -99,9 +99,11 @@ const ARCHITECTURES: &[(&str, Describe)] = &[
     ("gemma2", gemma::gemma2),
     ("gemma3", gemma::gemma3),
     ("glm4", decoders::glm4),
+    ("gpt-oss", moe::gpt_oss),
     ("gpt2", gpt::gpt2),
     ("gptneox", gpt::gpt_neox),
     ("granite", llama::granite),
+    ("hunyuan-dense", decoders::hunyuan),
     ("llama", llama::llama),
     ("modern-bert", encoders::modernbert),
     ("mpt", gpt::mpt),
@@ -136,7 +138,8 @@ pub fn describe(facts: &Facts) -> Result<Description, LoadError> {
     let found = ARCHITECTURES.iter().find(|(name, _)| *name == facts.architecture);
     let Some((_, describe)) = found else {
         let (path, architecture) = (facts.path.to_owned(), facts.architecture.to_owned());
-        let why = match families::model_types().any(|known| known == architecture) {
+        let same = |known: &str| known.replace('-', "_") == architecture.replace('-', "_");
+        let why = match families::model_types().any(same) {
             true => "its family is read from safetensors only",
             false => families::reason(&architecture),
         };

@@ -61,6 +61,28 @@ pub fn olmoe(facts: &Facts) -> Result<Description, LoadError> {
         .set("clip_qkv", facts.clip()?))
 }
 
+/// gpt-oss: sinks, biases everywhere, a window in every other layer; the converter takes gate and up projections apart.
+pub fn gpt_oss(facts: &Facts) -> Result<Description, LoadError> {
+    let description = experts(facts, "gpt_oss", "GptOssForCausalLM")?;
+    let (description, width) = without_widths(description);
+    Ok(description
+        .set_some("intermediate_size", width)
+        .set("attention_bias", facts.has("blk.0.attn_q.bias"))
+        .set("sliding_window", facts.need_size("attention.sliding_window")?)
+        .name(&[
+            ("blk.{}.attn_sinks", "model.layers.{}.self_attn.sinks"),
+            ("blk.{}.ffn_gate_inp", "model.layers.{}.mlp.router"),
+            ("blk.{}.post_attention_norm", "model.layers.{}.post_attention_layernorm"),
+        ]))
+}
+
+/// Without the words that other mixtures have for widths and dense layers; the width of an expert.
+fn without_widths(mut description: Description) -> (Description, Option<serde_json::Value>) {
+    let [width, ..] = ["moe_intermediate_size", "decoder_sparse_step", "mlp_only_layers", "intermediate_size"]
+        .map(|key| description.config.remove(key));
+    (description, width)
+}
+
 fn experts(facts: &Facts, model_type: &str, class: &str) -> Result<Description, LoadError> {
     let (description, blocks) = (rms_decoder(facts, model_type, class)?, facts.blocks()?);
     let dense: Vec<usize> = (0..blocks).filter(|layer| facts.has(&format!("blk.{layer}.ffn_gate.weight"))).collect();

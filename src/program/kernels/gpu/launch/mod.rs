@@ -17,7 +17,7 @@ mod product;
 mod rotation;
 mod tile;
 
-pub use attention::{Seen, pattern};
+pub use attention::{Seen, Sinks, pattern};
 pub use elementwise::{Map, gated, map, sum};
 pub use embed::embed;
 pub use norm::{Gains, centred_over, gain, layer_norm_scale, over, rms_scale};

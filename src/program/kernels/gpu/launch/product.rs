@@ -53,10 +53,11 @@ pub struct Numbers {
     pub cap: f32,
     pub start: u32,
     pub reach: u32,
-    /// Elements of `more` before the first, and from one row of a batch, and from one head, to the next.
+    /// Elements of `more` before the first, and from one row of a batch, from one head, and from one row, to the next.
     pub more_start: u32,
     pub more_batch: u32,
     pub more_head: u32,
+    pub more_row: u32,
     /// The same of `keys`, for rows of a batch.
     pub keys_start: u32,
     pub keys_batch: u32,
@@ -73,6 +74,7 @@ pub struct Plan {
     pub masked: bool,
     pub causal: bool,
     pub near: bool,
+    pub real: bool,
 }
 
 /// What is made of a sum.
@@ -88,7 +90,7 @@ pub fn finished(sum: f32, at: Place, more: &[f32], keys: &[u32], numbers: &Numbe
     if comptime!(plan.more) {
         let first =
             numbers.more_start as usize + at.batch * numbers.more_batch as usize + at.head * numbers.more_head as usize;
-        x += more[first + at.out];
+        x += more[first + at.row * numbers.more_row as usize + at.out];
     }
     if comptime!(plan.masked) {
         let row = numbers.start as usize + at.row;
@@ -102,6 +104,9 @@ pub fn finished(sum: f32, at: Place, more: &[f32], keys: &[u32], numbers: &Numbe
             let (here, there) = (keys[first + row] / 2u32, key / 2u32);
             let apart = if here > there { here - there } else { there - here };
             seen = seen && apart <= numbers.reach;
+        }
+        if comptime!(plan.real) {
+            seen = seen && keys[first + row] % 2u32 == 1u32;
         }
         if !seen {
             x = f32::reinterpret(0xff80_0000u32);
@@ -155,9 +160,9 @@ pub struct Epilogue<'a> {
     pub scale: Option<f64>,
     /// `cap tanh(x / cap)`.
     pub cap: Option<f64>,
-    /// Added for each column, with the elements before the first, and from one row of the batch, and one head, to the
-    /// next.
-    pub more: Option<(&'a DeviceF32, [usize; 3])>,
+    /// Added for each column, with the elements before the first, and from one row of the batch, one head, and one row to
+    /// the next.
+    pub more: Option<(&'a DeviceF32, [usize; 4])>,
     /// Minus infinity for a column that is not seen.
     pub seen: Option<Seen>,
 }
@@ -179,7 +184,7 @@ pub fn product(
         let [start, batch, head, row] = [start, strides[0], strides[1], strides[2]].map(|n| n as u32);
         StridesLaunch::new(start, batch, head, row)
     };
-    let (more, [more_start, more_batch, more_head]) = epilogue.more.unwrap_or((x.data, [0; 3]));
+    let (more, [more_start, more_batch, more_head, more_row]) = epilogue.more.unwrap_or((x.data, [0; 4]));
     let seen = epilogue.seen.as_ref();
     let keys = seen.map_or(w.data, |seen| &seen.keys);
     let number = |n: Option<f64>| n.unwrap_or(1.0) as f32;
@@ -192,6 +197,7 @@ pub fn product(
         more_start as u32,
         more_batch as u32,
         more_head as u32,
+        more_row as u32,
         seen.map_or(0, |seen| (seen.row * outs) as u32),
         if all_keys > outs { outs as u32 } else { 0 },
     );
@@ -204,6 +210,7 @@ pub fn product(
         masked: seen.is_some(),
         causal: seen.is_some_and(|seen| seen.causal),
         near: seen.is_some_and(|seen| seen.reach.is_some()),
+        real: seen.is_some_and(|seen| seen.real),
     };
     // Vectors of four need rows that begin at multiples of four.
     let whole = |numbers: &[usize]| numbers.iter().all(|number| number.is_multiple_of(4));
