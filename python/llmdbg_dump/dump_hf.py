@@ -42,7 +42,11 @@ def dump(model, ids):
     # The output of a block is the input of the next; the last state has already been through the final norm.
     for block in range(len(states) - 1):
         values.take(f"blocks.{block}.resid_pre", states[block])
-    for block, pattern in enumerate(getattr(out, "attentions", None) or ()):
+    patterns = getattr(out, "attentions", None) or ()
+    # Layers without attention have no pattern in the list.
+    kinds = getattr(model.config, "layer_types", None) or ()
+    attend = [block for block, kind in enumerate(kinds) if kind not in ("linear_attention", "conv", "mamba")]
+    for block, pattern in zip(attend if len(attend) == len(patterns) else range(len(patterns)), patterns):
         if pattern is not None:
             values.take(f"blocks.{block}.attn.pattern", pattern)
     if getattr(out, "logits", None) is not None:

@@ -309,7 +309,7 @@ pub fn averaged(texts: &[Vec<Scored>]) -> Vec<Scored> {
 /// Each head's share of the squared norm of what the heads of a block write at real tokens; empty if they have not
 /// written yet.
 fn written(session: &mut Session, layer: usize, real: &[bool]) -> Result<Vec<f64>, RunError> {
-    let Some(op) = session.run.program.block_op(layer, Part::Z) else { return Ok(Vec::new()) };
+    let Some(op) = session.run.program.source_of(&Part::Result.site(layer)) else { return Ok(Vec::new()) };
     let Some(z) = session.run.value_if_reached(Mark { pass: session.run.pass, op })? else { return Ok(Vec::new()) };
     let row = session.focus.row;
     let z = z.rows(row..row + 1); // [1, T, H, h]

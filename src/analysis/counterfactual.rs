@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 
+use super::attention_everywhere;
 use crate::debugger::params::head_results;
 use crate::debugger::{Error, Mark, Result, RunScope, Session, Target, ops_of, row_of};
 use crate::lang::Expr;
@@ -156,6 +157,7 @@ pub struct Circuit {
 /// # Errors
 /// If the number cannot be had, is the same in both branches, or their texts have different lengths.
 pub fn circuit(session: &mut Session, expr: &Expr, from: usize, wanted: f64) -> Result<Circuit> {
+    attention_everywhere(&session.run.model.spec, "a circuit of heads and MLPs")?;
     let (program, row) = (session.run.program.clone(), session.focus.row);
     let mut other = HashMap::new();
     let mut components = Vec::new();

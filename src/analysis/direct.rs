@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 
 use crate::debugger::{Mark, Result, RunError, Session, Target};
 use crate::model::role::Role;
-use crate::program::{Kernel, Op, execute, pull_back};
+use crate::model::spec::Act;
+use crate::program::{self, Kernel, Op, execute, pull_back};
 use crate::tensor::ops::Slice;
 use crate::tensor::{TensorError, Value};
 
@@ -151,7 +152,7 @@ impl Walk<'_> {
                 }
                 self.add(op.inputs[0], back);
             }
-            Kernel::Output => self.heads(number, op, &g)?,
+            Kernel::Output if op.part == Some(program::Part::AttnOutput) => self.heads(number, op, &g)?,
             _ => {
                 let share = dot(&g, &self.here(number)?.read_f64()?);
                 if let (Kernel::Linear { .. }, Some(layer), true) = (&op.kernel, op.layer, neurons) {
@@ -175,17 +176,27 @@ impl Walk<'_> {
     /// What each head adds, and by way of which keys.
     fn heads(&mut self, number: usize, op: &Op, g: &[f64]) -> Result<()> {
         let layer = op.layer.unwrap_or(0);
-        let of_z = self.back(op, g)?;
+        let mut of_z = self.back(op, g)?;
         let mix = op.inputs[0];
         let z = self.here(mix)?;
         let (heads, width) = (z.shape()[2], z.shape()[3]);
         let z = z.read_f64()?;
         let share = dot(g, &self.here(number)?.read_f64()?);
         let mut sum = 0.0;
+        let adds = |head: usize| dot(&of_z[head * width..][..width], &z[head * width..][..width]);
+        let adds: Vec<f64> = (0..heads).map(adds).collect();
+        let mixed = &self.session.run.program.clone().ops[mix];
+        let mix = match (&mixed.kernel, mixed.inputs.as_slice()) {
+            (Kernel::Gated(Act::Sigmoid), &[gate, mix]) => {
+                // What heads mix is worth less by its gate.
+                let gates = self.here(gate)?.read_f64()?;
+                of_z.iter_mut().zip(gates).for_each(|(g, gate)| *g /= 1.0 + (-gate).exp());
+                mix
+            }
+            _ => mix,
+        };
         let sources = self.sources(mix, &of_z, (heads, width))?;
-        for (head, sources) in (0..heads).zip(sources) {
-            let part = head * width..(head + 1) * width;
-            let adds = dot(&of_z[part.clone()], &z[part]);
+        for ((head, sources), adds) in (0..heads).zip(sources).zip(adds) {
             sum += adds;
             self.push(Component::Head(layer, head), op.layer, adds, sources);
         }

@@ -16,7 +16,20 @@ pub mod repeated_tokens;
 pub mod samples;
 pub mod why;
 
+use crate::debugger::{Error, Result};
+use crate::model::spec::ModelSpec;
 use crate::program::{Part, Program};
+
+/// Refuses `what` where a layer has something else than attention.
+fn attention_everywhere(spec: &ModelSpec, what: &str) -> Result<()> {
+    match spec.layers.iter().position(|layer| !layer.mixer.is_attention()) {
+        Some(layer) => Err(Error::refused(format!(
+            "{what} needs attention in every layer, and layer {layer} has {} in its place",
+            spec.layers[layer].mixer.name()
+        ))),
+        None => Ok(()),
+    }
+}
 
 /// The blocks that have a part, each with its op.
 fn ops_in_blocks(program: &Program, part: Part) -> impl Iterator<Item = (usize, usize)> {

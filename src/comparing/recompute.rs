@@ -50,6 +50,10 @@ pub fn recompute(run: &mut Run) -> Result<Vec<Recomputed>> {
     compute_anew(run, &input, &[], true, &mut |run, whole| {
         let op = &program.ops[whole.op];
         for (pass, span) in spans.iter().enumerate() {
+            // A state is that after its pass: of those before the last, one pass over the text has none.
+            if program.is_carried(whole.op) && pass + 1 < passes {
+                continue;
+            }
             let cached = run.value_at(Mark { pass, op: whole.op })?;
             // What a pass computes of the whole text; it attends to all keys so far.
             let part = part_of(whole.value, op, |axis| match axis {

@@ -2,6 +2,9 @@
 //!
 //! Its columns are the recorded values of the ops that attention reads over all passes, or
 //! those values computed again, changed by the edits that were made to the cache. While there is one pass it is empty.
+//!
+//! States that a later pass carries on from are recorded values too. Of each, the last that was computed again is here: to
+//! go on from it, nothing before it is needed.
 
 use std::collections::HashMap;
 
@@ -12,6 +15,8 @@ use crate::tensor::{Growing, TensorError, Value};
 pub(super) struct Cache {
     slots: HashMap<(usize, usize), Slot>,
     bytes: u64,
+    /// For an op, a pass and its value there.
+    states: HashMap<usize, (usize, Value)>,
 }
 
 /// Columns of one op as they are read from some pass on.
@@ -56,7 +61,24 @@ impl Cache {
         self.count();
     }
 
+    /// The state that was computed again last, if it is of a pass before `pass`.
+    pub fn state(&self, op: usize, pass: usize) -> Option<(usize, &Value)> {
+        self.states.get(&op).filter(|(of, _)| *of < pass).map(|(of, value)| (*of, value))
+    }
+
+    pub fn keep_state(&mut self, op: usize, pass: usize, value: Value) {
+        self.states.insert(op, (pass, value));
+        self.count();
+    }
+
+    /// Forgets states from a pass on.
+    pub fn forget_states(&mut self, pass: usize) {
+        self.states.retain(|_, (of, _)| *of < pass);
+        self.count();
+    }
+
     pub fn clear(&mut self) {
+        self.states.clear();
         self.slots.clear();
         self.count();
     }
@@ -72,6 +94,7 @@ impl Cache {
     }
 
     fn count(&mut self) {
-        self.bytes = self.slots.values().map(|slot| slot.columns.bytes()).sum();
+        let states: u64 = self.states.values().map(|(_, value)| value.bytes()).sum();
+        self.bytes = states + self.slots.values().map(|slot| slot.columns.bytes()).sum::<u64>();
     }
 }

@@ -38,13 +38,19 @@ impl Names {
                     | Role::SharedOut
                     | Role::SharedMix
                     | Role::UnembedProjW
+                    | Role::MixRate
+                    | Role::MixStep
+                    | Role::MixNormW
             );
             if let Some(op) = reader(id, program).filter(|_| !inside) {
                 let paths = [&file.name, file.file_name()].map(|name| name.rsplit_once('.'));
                 aliases.extend(paths.into_iter().flatten().map(|(path, _)| (path.to_string(), op.site.clone())));
             }
         }
-        let on_request = (0..program.n_layers()).map(|layer| Part::Result.site(layer)).collect();
+        let on_request = (0..program.n_layers())
+            .map(|layer| Part::Result.site(layer))
+            .filter(|site| program.source_of(site).is_some())
+            .collect();
         Names { program: program.clone(), aliases, on_request }
     }
 }
@@ -55,7 +61,7 @@ impl SiteTable for Names {
     }
 
     fn n_heads(&self, layer: usize) -> Option<usize> {
-        (layer < self.program.n_layers()).then_some(self.program.n_heads())
+        self.program.block_op(layer, Part::Z).map(|_| self.program.n_heads())
     }
 
     fn names(&self) -> &[String] {

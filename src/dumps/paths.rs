@@ -58,6 +58,8 @@ fn is_whole_module(op: &Op) -> bool {
     match &op.kernel {
         Kernel::Embed { scale, masks } => *scale == 1.0 && masks.is_none(),
         Kernel::PositionEmbed | Kernel::TypeEmbed | Kernel::Gain { .. } | Kernel::Output => true,
+        // The module multiplies by a gate, too.
+        Kernel::HeadNorm { .. } if op.part == Some(program::Part::MixNorm) => false,
         Kernel::Linear { clip, .. } | Kernel::HeadNorm { clip, .. } => clip.is_none(),
         Kernel::Unembed { project, scale, softcap } => !project && *scale == 1.0 && softcap.is_none(),
         Kernel::PooledLinear(_) | Kernel::VectorLinear => true,
@@ -90,10 +92,14 @@ fn containers(files: &[FileTensor], layer: usize, family: &str) -> Vec<(String, 
         Some(module.rsplit_once('.')?.0.to_string())
     };
     // A module that holds input and output gives what the output gives.
-    let (attn, mlp) = (program::Part::AttnOutput, program::Part::MlpOutput);
-    for (first, last, part) in
-        [(Role::W_Q, Role::W_O, attn), (Role::W_DKV, Role::W_O, attn), (Role::W_in, Role::W_out, mlp)]
-    {
+    let (attn, mixer, mlp) = (program::Part::AttnOutput, program::Part::MixOutput, program::Part::MlpOutput);
+    for (first, last, part) in [
+        (Role::W_Q, Role::W_O, attn),
+        (Role::W_DKV, Role::W_O, attn),
+        (Role::W_in, Role::W_out, mlp),
+        (Role::MixV, Role::MixO, mixer),
+        (Role::MixX, Role::MixO, mixer),
+    ] {
         if let (Some(a), Some(b)) = (holder(first), holder(last))
             && a == b
             && a != block

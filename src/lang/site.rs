@@ -175,6 +175,12 @@ fn unknown(typed: &str, spelling: &Spelling, span: Span, table: &dyn SiteTable, 
                 .help(format!("say which block: L0.{}", spelling.text));
         }
     }
+    if let (Some(layer), Some(_)) = (spelling.layer, spelling.head)
+        && layer < table.n_layers()
+        && table.n_heads(layer).is_none()
+    {
+        return LangError::new(format!("no head {typed}: layer {layer} has no attention"), span);
+    }
     let near = nearest(spelling, table, block).join(", ");
     LangError::new(format!("no site or module {typed}; nearest: {near}"), span)
 }

@@ -20,7 +20,7 @@ use super::role::{Role, RolePlace, WeightId};
 use super::sentence::Sentences;
 use super::source::ModelSource;
 use super::spec::ModelSpec;
-use super::tokenizer::{Named, SpecialTokens, Tokenizer};
+use super::tokenizer::{Class, Named, SpecialTokens, Tokenizer};
 use super::weights::{Held, Holdings, LARGE, Piece, Source, Store, WeightCache, Weights};
 use super::{generation, memory_check};
 use crate::tensor::{Device, Precision};
@@ -92,12 +92,13 @@ pub fn load_within(
     let start = Instant::now();
     let model_files = source.files()?;
     let whole = HfConfig::parse(&model_files.path_of("config.json"), &model_files.read_config()?)?;
+    let whole_type = whole.model_type()?.to_owned();
     let config = families::text_part(whole)?;
     config.check_sizes()?;
     let family = families::find(&config)?;
     let mut checkpoint = model_files.open_checkpoint()?;
     check_scales(&config, &checkpoint)?;
-    let (tokenizer, no_tokenizer) = match Tokenizer::of_checkpoint(&model_files, &config)? {
+    let (tokenizer, no_tokenizer) = match Tokenizer::of_checkpoint(&model_files, &named_as(&config, &whole_type))? {
         Ok(tokenizer) => (Some(tokenizer), String::new()),
         Err(why) => (None, why.to_string()),
     };
@@ -198,6 +199,12 @@ fn users(spec: &ModelSpec, placement: &Placement, tied: bool, id: WeightId) -> V
     on
 }
 
+/// The configuration by which the class of a tokenizer is found: under the name of the whole model if transformers has a
+/// class down for that.
+fn named_as(config: &HfConfig, whole: &str) -> HfConfig {
+    if Class::is_registered(whole) { config.as_model_type(whole) } else { config.clone() }
+}
+
 /// Bytes of a vocabulary matrix on the CPU that are read, kept and dropped together.
 const PIECE: u64 = 256 << 20;
 
@@ -219,7 +226,7 @@ fn held(
         let count: usize = shape.iter().product();
         // Elements of each part that follow each other in the file.
         let along = |size: usize| match load.layout {
-            Layout::OutIn => size * shape.last().copied().unwrap_or(1),
+            Layout::OutIn | Layout::Channels => size * shape.last().copied().unwrap_or(1),
             _ => size,
         };
         let only = load.parts.len() == 1;

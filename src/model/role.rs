@@ -107,6 +107,9 @@ roles! {
         W_K: Linear = "attn.W_K",
         /// Value projection, `[d, K h]`.
         W_V: Linear = "attn.W_V",
+        /// Projection to the gates of what heads mix, `[d, H h]`.
+        AttnGateW: Linear = "attn.W_gate",
+        AttnGateB: Vector = "attn.b_gate",
         b_Q: Vector = "attn.b_Q",
         b_K: Vector = "attn.b_K",
         b_V: Vector = "attn.b_V",
@@ -127,6 +130,41 @@ roles! {
         /// Output projection of the attention, `[H h, d]`, or `[H v, d]` where values are of another width.
         W_O: Linear = "attn.W_O",
         b_O: Vector = "attn.b_O",
+        /// Projection to queries of layers without softmax attention, before the convolution, `[d, K dk]`.
+        MixQ: Linear = "mixer.W_Q",
+        /// The same to keys, `[d, K dk]`.
+        MixK: Linear = "mixer.W_K",
+        /// The same to values, `[d, H dv]`.
+        MixV: Linear = "mixer.W_V",
+        /// Projection to the gates of the output, `[d, H dv]`.
+        MixGate: Linear = "mixer.W_gate",
+        /// Projection to what a convolution reads, `[d, d]`.
+        MixX: Linear = "mixer.W_x",
+        /// Projection to the gates behind a convolution, `[d, d]`.
+        MixOutGate: Linear = "mixer.W_out_gate",
+        MixXB: Vector = "mixer.b_x",
+        MixGateB: Vector = "mixer.b_gate",
+        MixOutGateB: Vector = "mixer.b_out_gate",
+        /// Projection to what the decay of a state follows from, `[d, H]`.
+        MixA: Linear = "mixer.W_a",
+        /// Projection to how much of a value is learned, `[d, H]`.
+        MixB: Linear = "mixer.W_b",
+        /// Convolutions of the features of queries, `[K dk, taps]`, the present position last.
+        MixConvQ: Vector = "mixer.conv_q.w",
+        MixConvK: Vector = "mixer.conv_k.w",
+        MixConvV: Vector = "mixer.conv_v.w",
+        /// Convolution of each feature, `[n, taps]`, the present position last.
+        MixConv: Vector = "mixer.conv.w",
+        MixConvB: Vector = "mixer.conv.b",
+        /// Logarithm of the rate of decay, `[H]`.
+        MixRate: Vector = "mixer.A_log",
+        /// What is added before the softplus of a decay, `[H]`.
+        MixStep: Vector = "mixer.dt_bias",
+        /// Gain of the norm of the output, `[dv]`.
+        MixNormW: Vector = "mixer.norm.w",
+        /// Output projection, `[H dv, d]`.
+        MixO: Linear = "mixer.W_O",
+        MixOB: Vector = "mixer.b_O",
         /// Gain `[d]` of the norm on what attention adds.
         AttnPostLnW: Vector = "attn_post_ln.w",
         AttnPostLnB: Vector = "attn_post_ln.b",
@@ -191,6 +229,13 @@ roles! {
         /// Class weights, `[d, C]`.
         ClassifierW: Linear = "classifier.W",
         ClassifierB: Vector = "classifier.b",
+    }
+}
+
+impl Role {
+    /// Whether it is a convolution of each channel, `[channels, taps]`.
+    pub fn is_convolution(self) -> bool {
+        matches!(self, Role::MixConv | Role::MixConvQ | Role::MixConvK | Role::MixConvV)
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::context::at_op;
 use super::kernels::attention::Scoring;
+use super::kernels::delta::Recurrence;
 use super::kernels::experts::{Form, Gated, Mixture};
-use super::kernels::{attention, basic, experts, heads, norm, relative, routing};
+use super::kernels::{attention, basic, delta, experts, heads, norm, positions, relative, routing};
 use super::shape::check_room;
 use super::{Context, Kernel, Op};
 use crate::model::required_weights::{EXPERT, EXPERT_BIASES, shared_roles};
@@ -95,6 +96,18 @@ fn computed(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> 
         }
         Kernel::Mix => attention::mix(&inputs[0], &inputs[1])?,
         Kernel::Output => product(&basic::join_heads(&inputs[0]))?,
+        Kernel::Real => positions::real(&inputs[0], context),
+        Kernel::Convolution(act) => {
+            basic::activation(&positions::convolution(&inputs[0], &first()?, bias()?.as_ref(), context), *act)
+        }
+        Kernel::Unit { eps, factor } => norm::unit(&inputs[0], *eps, *factor),
+        Kernel::Decay => delta::decay(&inputs[0], &all()?),
+        Kernel::Delta => delta::read(&Recurrence::of(Some(&inputs[0]), &inputs[1..], context)),
+        // Rounding a state at each token would add up.
+        Kernel::DeltaState => {
+            let states = delta::states(&Recurrence::of(None, inputs, context));
+            return Ok(states.with_axes(&op.axes).whole());
+        }
         Kernel::Activation(act) => basic::activation(&inputs[0], *act),
         Kernel::Xielu => basic::xielu(&inputs[0], &all()?),
         Kernel::Gated(act) => basic::gated(&inputs[0], &inputs[1], *act),

@@ -68,6 +68,20 @@ pub enum Kernel {
     Mix,
     /// Heads joined, then `x W + b`: `T d`.
     Output,
+    /// Its input with zeros at padding, `T d`: padding leaves nothing behind in a state.
+    Real,
+    /// A causal convolution of each feature over positions, then an activation: the columns of all passes `S K h` to those
+    /// of the pass `T K h`. Padding between tokens is passed over.
+    Convolution(Act),
+    /// `x / sqrt(sum(x^2) + eps)` of each head `T K h`, times a factor.
+    Unit { eps: f64, factor: f64 },
+    /// What is left of a state at each position, `exp(-exp(A) softplus(x + b))`: `T H`.
+    Decay,
+    /// What the gated delta rule reads of its states: of queries and keys `T K dk`, values `T H dv`, decays and learning
+    /// rates `T H`, and where there is an earlier pass the states after it: `T H dv`.
+    Delta,
+    /// The states of the gated delta rule after the last token, `H dk dv`: of what [`Kernel::Delta`] reads without queries.
+    DeltaState,
     /// An activation function, element by element.
     Activation(Act),
     /// xIELU, element by element, whose four numbers are weights.
@@ -118,6 +132,9 @@ pub struct Op {
     pub inputs: Vec<usize>,
     /// Those of them that it reads over all passes so far, joined along positions: the key/value cache.
     pub cached: Vec<usize>,
+    /// An op of which it reads the value of the pass before, after its inputs, where there is such a pass: a state. It may
+    /// be the op itself.
+    pub carried: Option<usize>,
     /// The weights it reads, in the order that the kernel expects.
     pub weights: Vec<WeightId>,
     /// Axes of its output, the batch row first.
@@ -126,6 +143,8 @@ pub struct Op {
     pub heads: usize,
     /// Length of the last axis, if that counts no positions.
     pub width: usize,
+    /// Length of the axis of keys of a state, if there is one.
+    pub keys: usize,
     pub layer: Option<usize>,
     pub part: Option<Part>,
     /// Whether it is in a block, or before or after all of them.
@@ -205,7 +224,7 @@ impl Program {
     /// The op that a site is the output of, or is computed from on request: `attn.result` from `attn.z`.
     pub fn source_of(&self, site: &str) -> Option<usize> {
         match Part::parse(site) {
-            Some((layer, Part::Result)) => self.block_op(layer, Part::Z),
+            Some((layer, Part::Result)) => self.block_op(layer, Part::Gated).or_else(|| self.block_op(layer, Part::Z)),
             _ => self.op_of(site),
         }
     }
@@ -237,6 +256,11 @@ impl Program {
         self.cached[op]
     }
 
+    /// Whether the next pass reads the output of `op`: it is a state.
+    pub fn is_carried(&self, op: usize) -> bool {
+        self.ops[op].carried == Some(op)
+    }
+
     /// Whether the value of an op is kept when the recording is over its budget. The inside of a block can be computed
     /// again from the block's input and the key/value cache; of earlier passes, so can all outside blocks but the
     /// tokens.
@@ -260,7 +284,7 @@ impl Program {
         for i in 0..self.ops.len() {
             let op = &self.ops[i];
             affected[i] |= op.inputs.iter().any(|&input| affected[input]);
-            affected[i] |= op.cached.iter().any(|&input| carried.get(input) == Some(&true));
+            affected[i] |= op.cached.iter().chain(&op.carried).any(|&input| carried.get(input) == Some(&true));
         }
         affected
     }

@@ -39,6 +39,12 @@ pub trait Visitor {
         Ok(value)
     }
 
+    /// The value that op `op` had in the pass before, which `reader` carries on from; `None` if there is no earlier pass.
+    fn carried(&mut self, reader: usize, op: usize) -> Result<Option<Value>, Self::Error> {
+        _ = (reader, op);
+        Ok(None)
+    }
+
     /// What an op gives in place of being executed on `inputs`; `None` executes it.
     fn instead(&mut self, op: usize, inputs: &[Value]) -> Result<Option<Value>, Self::Error> {
         _ = (op, inputs);
@@ -104,7 +110,11 @@ fn inputs<V: Visitor>((number, op): (usize, &Op), values: &Values, visitor: &mut
         let value = values.get(&input).cloned().map_or_else(|| visitor.outside(input), Ok)?;
         visitor.read(number, input, value)
     };
-    op.inputs.iter().map(&mut read).collect()
+    let mut all = op.inputs.iter().map(&mut read).collect::<Result<Vec<Value>, V::Error>>()?;
+    if let Some(carried) = op.carried {
+        all.extend(visitor.carried(number, carried)?);
+    }
+    Ok(all)
 }
 
 /// A visitor of one function: what later ops read of an op.

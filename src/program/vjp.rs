@@ -1,6 +1,7 @@
 //! Vector-Jacobian products, op by op.
 
 use super::context::at_op;
+use super::kernels::delta::Recurrence;
 use super::kernels::{basic, host};
 use super::{Context, Kernel, Op, execute};
 use crate::model::weights::Weights;
@@ -44,7 +45,7 @@ fn pulled_there(
     seed: &Value,
 ) -> Result<Vec<Option<Value>>, TensorError> {
     if after.is_none()
-        && let Some(found) = closed(op, inputs, weights, seed)?
+        && let Some(found) = closed(op, inputs, (weights, context), seed)?
     {
         return Ok(found);
     }
@@ -75,14 +76,21 @@ pub(super) fn pulled(
 fn closed(
     op: &Op,
     inputs: &[Value],
-    weights: &Weights,
+    (weights, context): (&Weights, &Context),
     seed: &Value,
 ) -> Result<Option<Vec<Option<Value>>>, TensorError> {
     let back =
         |seed: &Value| -> Result<Value, TensorError> { Ok(basic::back_through(seed, &weights.get(op.weights[0])?)) };
+    let some = |found: Vec<Value>| found.into_iter().map(Some).collect::<Vec<Option<Value>>>();
     Ok(Some(match &op.kernel {
         Kernel::Linear { heads: None, clip: None } => vec![Some(back(seed)?)],
         Kernel::Linear { heads: Some(_), clip: None } => vec![Some(back(&basic::join_heads(seed))?)],
+        Kernel::Delta => {
+            return Ok(host::pull_delta(&Recurrence::of(Some(&inputs[0]), &inputs[1..], context), seed).map(some));
+        }
+        Kernel::DeltaState => {
+            return Ok(host::pull_delta(&Recurrence::of(None, inputs, context), seed).map(some));
+        }
         Kernel::Output => vec![Some(basic::split_heads(&back(seed)?, inputs[0].shape()[2]))],
         Kernel::Project => {
             let rest = inputs[1..].iter().map(|_| Some(seed.clone()));
@@ -97,7 +105,7 @@ fn closed(
         }
         Kernel::Unembed { project: false, scale, softcap: None } => {
             if let Some((positions, worth)) = telling(seed) {
-                let found = closed(op, inputs, weights, &worth)?;
+                let found = closed(op, inputs, (weights, context), &worth)?;
                 let found = found.and_then(|mut found| found.pop().flatten());
                 return found
                     .map(|found| spread(&found, &positions, seed.shape()).map(|all| vec![Some(all)]))

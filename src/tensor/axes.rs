@@ -20,6 +20,8 @@ named! {
         Expert = "expert",
         Vocab = "vocab",
         Label = "label",
+        /// Feature of a key by which a state is read.
+        Key = "key",
     }
 }
 

@@ -11,18 +11,22 @@ const ROOM: usize = 64;
 /// The same at most: half of a long text would be a lot of memory for nothing.
 const MOST_ROOM: usize = 4096;
 
-/// Values `[B, T, K, h]` joined along `T`, in memory with room for more: what a key/value cache consists of.
+/// Values `[B, T, K, h]` or `[B, T, n]` joined along `T`, in memory with room for more: what a key/value cache consists of.
 ///
 /// Cloning increments a reference count; the next [`push`](Growing::push) to either of the two copies the memory once.
 #[derive(Clone)]
 pub struct Growing {
+    /// `[B, T, 1, n]` for values of three axes.
     buffer: Tensor<4>,
     filled: usize,
+    /// Whether the values have three axes.
+    flat: bool,
 }
 
 impl Growing {
     pub fn new(first: &Value) -> Growing {
-        let mut grown = Growing { buffer: first.held_tensor::<4>(), filled: first.shape()[1] };
+        let buffer = in_four_axes(first).held_tensor::<4>();
+        let mut grown = Growing { buffer, filled: first.shape()[1], flat: first.shape().len() == 3 };
         grown.reserve(grown.filled);
         grown
     }
@@ -45,6 +49,7 @@ impl Growing {
     /// # Errors
     /// If the other axes differ.
     pub fn push(&mut self, value: &Value) -> Result<(), TensorError> {
+        let value = &in_four_axes(value);
         let [rows, room, heads, width] = self.buffer.dims();
         let count = match *value.shape() {
             [b, count, k, h] if (b, k, h) == (rows, heads, width) => count,
@@ -74,14 +79,16 @@ impl Growing {
         self.filled = self.filled.min(length);
     }
 
-    /// The first `length` columns, `[B, length, K, h]`: a view that copies nothing.
+    /// The first `length` columns, `[B, length, K, h]` or `[B, length, n]`: a view that copies nothing of one row.
     ///
     /// # Panics
     /// If it has fewer.
     pub fn first(&self, length: usize) -> Value {
         assert!(length <= self.filled, "{length} of {} columns", self.filled);
         let view = first_columns(&self.buffer, length);
-        Value::float(view.unwrap_or_else(|| self.buffer.clone().narrow(1, 0, length)))
+        let view = Value::float(view.unwrap_or_else(|| self.buffer.clone().narrow(1, 0, length)));
+        let [rows, _, _, width] = self.buffer.dims();
+        if self.flat { view.reshaped(&[rows, length, width]) } else { view }
     }
 
     /// Makes room for `columns` and more.
@@ -95,6 +102,14 @@ impl Growing {
         let larger = Tensor::empty([rows, room, heads, width], (&self.buffer.device(), self.buffer.dtype()));
         let place = [0..rows, 0..self.filled, 0..heads, 0..width].map(Slice::from);
         self.buffer = larger.slice_assign(place, self.buffer.clone().narrow(1, 0, self.filled));
+    }
+}
+
+/// The value, `[B, T, n]` as `[B, T, 1, n]`.
+fn in_four_axes(value: &Value) -> Value {
+    match *value.shape() {
+        [rows, length, width] => value.clone().reshaped(&[rows, length, 1, width]),
+        _ => value.clone(),
     }
 }
 
@@ -126,6 +141,16 @@ mod tests {
         let wanted = Value::concat(&[parts[0].clone(), parts[1].clone(), columns(9, 1)], 1).unwrap();
         assert_eq!(other.first(7).read_f32().unwrap(), wanted.read_f32().unwrap());
         assert_eq!(grown.first(78).read_f32().unwrap(), joined.read_f32().unwrap());
+    }
+
+    #[test]
+    fn values_of_three_axes_stay_so() {
+        let part = |from: usize, count: usize| columns(from, count).reshaped(&[2, count, 12]);
+        let mut grown = Growing::new(&part(0, 5));
+        grown.push(&part(1, 2)).unwrap();
+        let wanted = Value::concat(&[part(0, 5), part(1, 2)], 1).unwrap();
+        assert_eq!(grown.first(7).shape(), [2, 7, 12]);
+        assert_eq!(grown.first(7).read_f32().unwrap(), wanted.read_f32().unwrap());
     }
 
     #[test]

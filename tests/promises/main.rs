@@ -51,6 +51,7 @@ mod manual;
 mod marks;
 mod missing;
 mod mistakes;
+mod mixers;
 mod narrow;
 mod nonsense;
 mod parity;

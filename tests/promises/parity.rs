@@ -234,7 +234,7 @@ fn every_site_equals_transformers_on_the_cpu() {
 }
 
 /// Models that between them have every kernel.
-const TELLING: [&str; 20] = [
+const TELLING: [&str; 22] = [
     "gpt2",
     "gpt2-f16",
     "gpt2-seqcls",
@@ -250,6 +250,8 @@ const TELLING: [&str; 20] = [
     "cohere",
     "granite",
     "qwen3_moe",
+    "qwen3_5_text",
+    "lfm2",
     "bert-seqcls",
     "bert-mlm",
     "bert-sentence",

@@ -237,6 +237,18 @@ fn after_any_walk_in_an_encoder_every_value_is_what_the_edits_make() {
 }
 
 #[test]
+fn after_any_walk_in_a_model_with_states_every_value_is_what_the_edits_make() {
+    for (name, cases) in [("qwen3_5_text", 40), ("lfm2", 20)] {
+        let strategy = (moves(), any::<bool>(), any::<bool>());
+        let checked = runner(cases).run(&strategy, |(walk, tight, two_rows)| {
+            let texts: &[&str] = if two_rows { &[NURSE, "the king said"] } else { &[NURSE] };
+            check_replay((name, "cpu"), texts, if tight { TIGHT } else { 1 << 30 }, &walk)
+        });
+        checked.unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+#[test]
 fn after_any_walk_over_two_devices_every_value_is_what_the_edits_make() {
     let checked = runner(25).run(&(moves(), any::<bool>()), |(walk, tight)| {
         check_replay(("gpt2", "vulkan,cpu"), &[NURSE], if tight { TIGHT } else { 1 << 30 }, &walk)

@@ -2,7 +2,7 @@
 //! all blocks.
 
 use super::Probe;
-use crate::analysis::ops_in_blocks;
+use crate::analysis::{attention_everywhere, ops_in_blocks};
 use crate::debugger::{Result, Session};
 use crate::lang::Expr;
 use crate::program::Part;
@@ -70,6 +70,7 @@ pub fn heads(session: &mut Session, expr: &Expr) -> Result<Vec<HeadScore>> {
 /// identity (Chefer, Gur and Wolf 2021, "Generic Attention-model Explainability", for self-attention). For the focused
 /// row, `[T, T]` in row-major order, and `T`.
 pub fn attention_gradient(session: &mut Session, expr: &Expr) -> Result<(Vec<f64>, usize)> {
+    attention_everywhere(&session.run.model.spec, "following attention through all blocks")?;
     let program = session.run.program.clone();
     let mut flow: Option<(Vec<f64>, usize)> = None;
     for (layer, op) in ops_in_blocks(&program, Part::Pattern) {
@@ -96,6 +97,7 @@ pub fn attention_gradient(session: &mut Session, expr: &Expr) -> Result<(Vec<f64
 /// Attention rollout: the product over blocks of `(mean over heads of A + 1) / 2`, how much of each position's input
 /// reaches each position (Abnar and Zuidema 2020). For the focused row, `[T, T]` in row-major order, and `T`.
 pub fn rollout(session: &mut Session) -> Result<(Vec<f64>, usize)> {
+    attention_everywhere(&session.run.model.spec, "attention rollout")?;
     let program = session.run.program.clone();
     let pass = session.prompt_pass()?;
     let mut product: Option<(Vec<f64>, usize)> = None;

@@ -86,7 +86,7 @@ impl Console {
             match &place.target {
                 location::Target::Site(name) => ops.extend(program.op_of(name).map(|op| (op, place.head))),
                 location::Target::Module(path) => {
-                    let adds = [format!("{path}.attn_out"), format!("{path}.mlp_out")];
+                    let adds = ["attn_out", "mixer_out", "mlp_out"].map(|name| format!("{path}.{name}"));
                     let parts: Vec<usize> = adds.iter().filter_map(|site| program.op_of(site)).collect();
                     match program.module_of(path) {
                         Some(module) if parts.is_empty() => ops.push((program.modules[module].end - 1, None)),

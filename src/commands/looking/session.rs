@@ -35,6 +35,11 @@ pub fn model(console: &Console) -> Answer {
         format!("{}: {family} with {n_layers} layers, {n_heads} heads of width {head_dim}", console.model_name),
         format!("width {d_model}, MLP {d_mlp}, vocabulary {vocab}, {max_positions} positions"),
     ];
+    let other = spec.layers.iter().find(|layer| !layer.mixer.is_attention());
+    lines.extend(other.map(|other| {
+        let attend = spec.attention_layers();
+        format!("attention in {attend} of {n_layers} layers, {} in the others", other.mixer.name())
+    }));
     lines.extend((spec.n_kv_heads != spec.n_heads).then(|| format!("{} key/value heads", spec.n_kv_heads)));
     lines.extend((spec.v_head_dim != *head_dim).then(|| format!("values of width {}", spec.v_head_dim)));
     if matches!(spec.head, Head::CausalLm(_)) && !spec.is_causal_lm() {

@@ -16,6 +16,8 @@ struct Recorded<'a> {
     edits: &'a [Edit],
     /// Holds the columns before the pass of all ops that are read.
     cache: &'a mut Cache,
+    /// The states after the pass before, of all ops that carry on from them.
+    states: Values,
     /// Values computed that the pass had before; those in pieces are not computed by it.
     again: u64,
 }
@@ -40,6 +42,10 @@ impl Visitor for Recorded<'_> {
         Ok(columns.first(end).with_axes(value.axes()))
     }
 
+    fn carried(&mut self, _: usize, op: usize) -> Result<Option<Value>, TensorError> {
+        Ok(self.states.get(&op).cloned())
+    }
+
     fn made(&mut self, op: usize, value: Value) -> Result<Value, TensorError> {
         self.again += u64::from(op < self.pass.frontier && !value.is_in_pieces());
         // Positions of a value count from the beginning of the text.
@@ -54,11 +60,11 @@ impl Branch {
     }
 
     /// The same, with what reads the recording.
-    fn recorded<'a>(&'a mut self, program: &'a Program, number: usize) -> (Replay<'a>, Recorded<'a>) {
+    fn recorded<'a>(&'a mut self, program: &'a Program, number: usize, states: Values) -> (Replay<'a>, Recorded<'a>) {
         let Branch { passes, weights, edits, cache, .. } = self;
         let pass = &passes[number];
         let replay = Replay { program, weights, context: &pass.context };
-        (replay, Recorded { program, number, pass, edits, cache, again: 0 })
+        (replay, Recorded { program, number, pass, edits, cache, states, again: 0 })
     }
 
     /// The value that an op has in a pass, as the edits leave it: recorded, or computed again from what is.
@@ -72,20 +78,22 @@ impl Branch {
         }
         let needed = needed(program, pass, at.op);
         self.fill_for(program, at.pass, &needed)?;
-        let (replay, mut recorded) = self.recorded(program, at.pass);
+        let states = self.states_for(program, at.pass, &needed)?;
+        let (replay, mut recorded) = self.recorded(program, at.pass, states);
         let mut values = replay.run(needed, Values::new(), Keep::Read, &mut recorded)?;
         self.recomputed += recorded.again;
         Ok(values.remove(&at.op).expect("nothing that ran has read it"))
     }
 
-    /// What an op reads: recorded, or computed again.
+    /// What an op reads: recorded, or computed again; a state that it carries on from is last.
     pub(in crate::debugger) fn inputs(&mut self, program: &Program, at: Mark) -> Result<Vec<Value>, TensorError> {
         self.fill_for(program, at.pass, &[at.op])?;
         let mut inputs = Vec::new();
         for &input in &program.ops[at.op].inputs {
             let value = self.value(program, Mark { op: input, ..at })?;
-            inputs.push(self.recorded(program, at.pass).1.read(at.op, input, value)?);
+            inputs.push(self.recorded(program, at.pass, Values::new()).1.read(at.op, input, value)?);
         }
+        inputs.extend(self.states_for(program, at.pass, &[at.op])?.into_values());
         Ok(inputs)
     }
 
@@ -115,6 +123,42 @@ impl Branch {
         let length = self.span(pass).start;
         let columns = self.cache.columns(op, since).expect("filled before");
         Ok(Some(columns.first(length).with_axes(&program.ops[op].axes)))
+    }
+
+    /// The states after the pass before `pass` that `ops` carry on from.
+    pub(in crate::debugger) fn states_for(
+        &mut self,
+        program: &Program,
+        pass: usize,
+        ops: &[usize],
+    ) -> Result<Values, TensorError> {
+        let mut states = Values::new();
+        for &op in ops.iter().filter(|_| pass > 0).flat_map(|&op| &program.ops[op].carried) {
+            if !states.contains_key(&op) {
+                states.insert(op, self.state(program, op, pass - 1)?);
+            }
+        }
+        Ok(states)
+    }
+
+    /// The state of an op after a pass: recorded, or computed again from the last one before it that is.
+    fn state(&mut self, program: &Program, op: usize, pass: usize) -> Result<Value, TensorError> {
+        if let Some(value) = &self.passes[pass].values[op] {
+            return Ok(value.clone());
+        }
+        if let Some((_, value)) = self.cache.state(op, pass + 1).filter(|(of, _)| *of == pass) {
+            return Ok(value.clone());
+        }
+        let recorded = (0..pass).rev().find(|&earlier| self.passes[earlier].values[op].is_some());
+        let kept = self.cache.state(op, pass).map(|(of, _)| of);
+        let first = recorded.max(kept).map_or(0, |last| last + 1);
+        for number in first..pass {
+            let value = self.value(program, Mark { pass: number, op })?;
+            self.cache.keep_state(op, number, value);
+        }
+        let value = self.value(program, Mark { pass, op })?;
+        self.cache.keep_state(op, pass, value.clone());
+        Ok(value)
     }
 
     /// Makes the cache hold the columns before `pass` of everything that `ops` read over all passes.

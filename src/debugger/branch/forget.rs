@@ -52,6 +52,7 @@ impl Branch {
         self.held -= self.passes.drain(pass..).map(|pass| pass.held).sum::<u64>();
         let cached = (0..program.ops.len()).filter(|&op| program.is_cached(op));
         cached.for_each(|op| self.cache.truncate(op, end));
+        self.cache.forget_states(pass);
         self.text = self.text.columns(end);
         self.swept = self.swept.min(pass - 1);
     }
@@ -141,6 +142,8 @@ impl Branch {
     /// passes after it are gone: another token may follow.
     pub(in crate::debugger) fn forget(&mut self, program: &Program, affected: &Affected) {
         let mut cut = vec![false; program.ops.len()];
+        let first = affected.iter().position(|ops| ops.contains(&true)).unwrap_or(self.passes.len());
+        self.cache.forget_states(first);
         for (number, ops) in affected.iter().enumerate() {
             for op in (0..ops.len()).filter(|&op| ops[op]) {
                 self.set(program, Mark { pass: number, op }, None);

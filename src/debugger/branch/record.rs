@@ -7,6 +7,9 @@ use crate::debugger::Mark;
 use crate::program::{Kernel, Program};
 use crate::tensor::Value;
 
+/// Of so many passes, the states of one stay when the recording is over its budget.
+const STATES: usize = 16;
+
 /// What a recording holds, for `info record`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecordStatus {
@@ -61,7 +64,8 @@ impl Branch {
     pub(in crate::debugger) fn shrink(&mut self, program: &Program, budget: u64, cursor: Mark) {
         while self.bytes() > budget && self.swept < cursor.pass {
             for op in 0..program.ops.len() {
-                if !program.keeps(op, true) && self.passes[self.swept].values[op].is_some() {
+                let state = program.is_carried(op) && self.swept.is_multiple_of(STATES);
+                if !state && !program.keeps(op, true) && self.passes[self.swept].values[op].is_some() {
                     self.set(program, Mark { pass: self.swept, op }, None);
                 }
             }
@@ -72,7 +76,7 @@ impl Branch {
             if self.bytes() <= budget {
                 return;
             }
-            let alive = program.readers(op).iter().any(|&reader| reader >= cursor.op);
+            let alive = program.is_carried(op) || program.readers(op).iter().any(|&reader| reader >= cursor.op);
             if !alive && !program.keeps(op, false) && op + 1 != cursor.op {
                 self.set(program, Mark { pass: cursor.pass, op }, None);
             }

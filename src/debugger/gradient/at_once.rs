@@ -27,9 +27,10 @@ impl Session {
                 earlier.insert(op, columns);
             }
         }
-        found.cut |= !earlier.is_empty();
+        let states = branch.states_for(&program, pass, &(0..=last).collect::<Vec<_>>())?;
+        found.cut |= !earlier.is_empty() || !states.is_empty();
         let branch = self.run.branch();
-        let mut tape = Tape { program: &program, branch, pass, last, earlier, probes: HashMap::new() };
+        let mut tape = Tape { program: &program, branch, pass, last, earlier, states, probes: HashMap::new() };
         let taped = branch.replay(&program, pass).run(0..=last, Values::new(), Keep::All, &mut tape)?;
         let probes = tape.probes;
         let given = read.iter().map(|&op| (op, taped[&op].clone())).collect();
@@ -55,6 +56,8 @@ struct Tape<'a> {
     last: usize,
     /// What attention reads of ops besides their values in this pass.
     earlier: HashMap<usize, Value>,
+    /// The states that ops carry on from.
+    states: Values,
     /// The zeros that were added.
     probes: HashMap<usize, Value>,
 }
@@ -68,6 +71,10 @@ impl Visitor for Tape<'_> {
             Some(earlier) => Ok(Value::concat(&[earlier.clone(), value], 1)?.with_axes(earlier.axes())),
             None => Ok(value),
         }
+    }
+
+    fn carried(&mut self, _: usize, op: usize) -> Result<Option<Value>, TensorError> {
+        Ok(self.states.get(&op).cloned())
     }
 
     fn made(&mut self, op: usize, value: Value) -> Result<Value, TensorError> {

@@ -242,7 +242,7 @@ impl Branch {
         let after = |value: Value| self.edited(at, value.beginning_at(span.start));
         let after = self.is_edited(at).then_some(&after as After<'_>);
         let cached = &program.ops[at.op].cached;
-        let mut cut = false;
+        let mut cut = program.ops[at.op].carried.is_some() && at.pass > 0;
         self.replay(program, at.pass).pull(at.op, &inputs, after, rule, pulled, |input, mut gradient| {
             if cached.contains(&input) && span.start > 0 {
                 cut = true;

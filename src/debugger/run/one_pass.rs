@@ -27,6 +27,8 @@ impl Run {
                 ))
             };
             let op = match edit.target {
+                // One pass has no state in its middle.
+                Target::Op(op) if self.program.is_carried(op) && edit.from.pass < last => return Err(cannot()),
                 Target::Op(op) => op,
                 Target::Cache(_) => return Err(cannot()),
                 // They are in the weights and the text.

@@ -41,7 +41,7 @@ impl RunScope<'_> {
             None => run.pass,
         };
         if let Some((layer, Part::Result)) = Part::parse(&site.text) {
-            let op = run.program.block_op(layer, Part::Z).ok_or("the model has no attention")?;
+            let op = run.program.source_of(&site.text).ok_or_else(|| format!("layer {layer} has no attention"))?;
             let z = self.of_branch(branch, Mark { pass, op })?;
             return Ok(params::head_results(&z, self.session.run.branches[branch].weights(), layer)?);
         }

@@ -20,6 +20,8 @@ pub enum Entry {
     Latent(&'static str),
     /// Of each head, the features of its key that are its own, and its value.
     KeysValues(&'static str),
+    /// Several weights in one tensor, by the ends of its name: those that it holds, in its order.
+    Joined(&'static str, fn(&ModelSpec, WeightId) -> Option<Joined>),
     /// Gate and up projection in one linear layer, gate first.
     GateUp(&'static str),
     /// `path.0.weight`, `path.1.weight`, ...: one for each head.
@@ -43,6 +45,16 @@ pub enum Split {
     Grouped,
     /// In four shards, each with its queries, values and keys (CodeGen).
     FourShards,
+}
+
+/// Weights side by side along the outputs of a tensor.
+#[derive(Clone, Debug)]
+pub struct Joined {
+    pub roles: Vec<Role>,
+    /// Outputs of each in one round.
+    pub sizes: Vec<usize>,
+    /// How often they follow each other.
+    pub rounds: usize,
 }
 
 pub const fn both(path: &'static str, weight: Role, bias: Role) -> Entry {
@@ -161,6 +173,12 @@ pub fn in_block(entry: &Entry, base: &str, id: WeightId, layout: Layout, spec: &
             // Neither has a bias.
             let roles = [[Role::W_UK; 2], [Role::W_UV; 2]];
             joined(path, &roles, vec![own, spec.v_head_dim], spec.n_heads)
+        }
+        (Entry::Joined(name, of), None) => {
+            let Joined { roles, sizes, rounds } = of(spec, id)?;
+            let index = roles.iter().position(|role| *role == id.role)?;
+            let part = Some(Part { index, sizes, rounds, stack: None });
+            Some(Source { name: format!("{base}{name}"), layout, part })
         }
         (Entry::GateUp(path), None) => {
             joined(path, &[[Role::W_gate, Role::b_gate], [Role::W_in, Role::b_in]], vec![spec.d_mlp; 2], 1)

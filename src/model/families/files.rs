@@ -19,8 +19,8 @@ use crate::model::sentence::dense_name;
 use crate::model::spec::{Head, Logits, ModelSpec};
 
 pub use super::entry::{
-    CLASS_HEADS, DECODER_HEADS, Entry, QUESTION, SEQUENCE, SEQUENCE_OR_TOKEN, Split, TOKEN, both, classes, pooler,
-    weight,
+    CLASS_HEADS, DECODER_HEADS, Entry, Joined, QUESTION, SEQUENCE, SEQUENCE_OR_TOKEN, Split, TOKEN, both, classes,
+    pooler, weight,
 };
 
 /// Where a family keeps its weights.
@@ -306,6 +306,7 @@ impl<'a> Places<'a> {
             RoleKind::Table => Layout::Table,
             RoleKind::Linear => Layout::OutIn,
             // Norms that have separate gains for each head keep them as rows.
+            RoleKind::Vector if id.role.is_convolution() => Layout::Channels,
             RoleKind::Vector if shape_of(spec, id).len() == 2 => Layout::Table,
             RoleKind::Vector => Layout::Vector,
         };

@@ -40,6 +40,7 @@ mod helium;
 mod hunyuan;
 mod jais2;
 mod leftovers;
+mod lfm2;
 mod llama;
 mod minimax_m2;
 mod mistral;
@@ -66,6 +67,7 @@ mod qwen2;
 mod qwen2_moe;
 mod qwen3;
 mod qwen3_moe;
+mod qwen3_next;
 mod read;
 mod roberta;
 mod rope;
@@ -163,6 +165,8 @@ pub static FAMILIES: &[&Family] = &[
     &seed_oss::FAMILY,
     &qwen3::FAMILY,
     &qwen3_moe::FAMILY,
+    &qwen3_next::FAMILY,
+    &lfm2::FAMILY,
     &gemma::FAMILY,
     &gemma2::FAMILY,
     &gemma3::FAMILY,

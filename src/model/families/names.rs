@@ -8,6 +8,8 @@ pub enum Layout {
     InOut,
     /// A linear layer as `[out, in]` (everyone else's `Linear`).
     OutIn,
+    /// A convolution of each channel, as `[channels, 1, taps]`; in memory `[channels, taps]`.
+    Channels,
     /// One axis: gains and biases.
     Vector,
     /// The same as a matrix of one row, `[1, n]`.

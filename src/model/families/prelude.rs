@@ -2,13 +2,13 @@
 //! the specification that it gives.
 
 pub use super::files::{
-    CLASS_HEADS, DECODER_HEADS, Entry, Files, QUESTION, SEQUENCE, SEQUENCE_OR_TOKEN, Split, TOKEN, both, classes,
-    pooler, weight,
+    CLASS_HEADS, DECODER_HEADS, Entry, Files, Joined, QUESTION, SEQUENCE, SEQUENCE_OR_TOKEN, Split, TOKEN, both,
+    classes, pooler, weight,
 };
 pub use super::read::{
     DecoderHead, HeadDim, Kv, Rules, SigmoidRules, Sizes, Task, act, act_named, attention, attention_with_bias,
-    by_sigmoids, decoder, dense_first, eps, experts, query_scale, reach, shared_of, sliding_layers, sparse_layers,
-    window_if_used,
+    by_sigmoids, decoder, dense_first, eps, experts, layer_kinds, query_scale, reach, shared_of, sliding_layers,
+    sparse_layers, window_if_used,
 };
 pub use super::rope::{ByLayerType, ByLayerTypeRules, RopeRules, by_layer_type, rope};
 pub use super::{Family, Layout, Sources, TensorNames};

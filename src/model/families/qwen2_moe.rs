@@ -3,7 +3,7 @@
 use super::llama;
 use super::prelude::*;
 
-const SHARED: &[Entry] = &[
+pub const SHARED: &[Entry] = &[
     weight("mlp.shared_expert.gate_proj", SharedGate),
     weight("mlp.shared_expert.up_proj", SharedIn),
     weight("mlp.shared_expert.down_proj", SharedOut),

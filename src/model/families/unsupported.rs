@@ -57,10 +57,9 @@ const REASONS: &[(&str, &str)] = &[
     ),
     (
         "some of its layers have linear attention",
-        "qwen3_next qwen3next qwen3_5 qwen3_5_text qwen3_5_moe qwen3_5_moe_text qwen35 qwen35moe kimi_linear minimax \
-         bailing_hybrid olmo_hybrid",
+        "qwen3next qwen35 qwen35moe kimi_linear minimax bailing_hybrid olmo_hybrid",
     ),
-    ("some of its layers are convolutions instead of attention", "lfm2 lfm2_moe lfm2moe lfm2_vl lfm3"),
+    ("some of its layers are convolutions instead of attention", "lfm2_moe lfm2moe lfm2_vl lfm3"),
     ("it mixes tokens by Fourier transforms instead of attention", "fnet"),
     // Other attention
     ("its attention is disentangled into contents and positions", "deberta"),

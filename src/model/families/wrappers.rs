@@ -11,6 +11,8 @@ const WRAPPERS: &[(&str, &str)] = &[
     ("qwen3_vl", "qwen3"),
     ("qwen3_vl_moe", "qwen3_moe"),
     ("mistral3", "mistral"),
+    ("qwen3_5", "qwen3_5_text"),
+    ("qwen3_5_moe", "qwen3_5_moe_text"),
     ("llava", "llama"),
     ("llava_next", "llama"),
     ("llava_next_video", "llama"),

@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Router;
+use super::{Mixer, Router};
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Layer {
+    /// What moves information between positions. What the fields below say about attention counts where it is attention.
+    pub mixer: Mixer,
     /// Factor on the scores, usually `1/sqrt(h)`.
     pub scale: f64,
     /// How far attention sees, in tokens: to keys at most this far before the query, and in an encoder at most this far
@@ -23,7 +25,7 @@ pub struct Layer {
 impl Layer {
     /// Layer `index` with full attention, no rotation and a dense MLP.
     pub fn plain(index: usize, scale: f64) -> Layer {
-        Layer { scale, reach: None, rope: None, ln1: true, experts: false, weights: index }
+        Layer { mixer: Mixer::Attention, scale, reach: None, rope: None, ln1: true, experts: false, weights: index }
     }
 }
 

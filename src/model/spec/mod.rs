@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 mod head;
 mod latent;
 mod layer;
+mod mixer;
 mod relative;
 mod rope;
 mod router;
@@ -16,6 +17,7 @@ mod router;
 pub use head::{Classes, Dense, Head, Logits, Pool, Pooled, Pooling, Sentence, Transform};
 pub use latent::Latent;
 pub use layer::{ClampedGate, Experts, Layer, SharedExpert};
+pub use mixer::{Delta, Mixer, ShortConvolution};
 pub use relative::{Adds, Buckets, Disentangled, Relative};
 pub use rope::{Pairing, Rope, RopeScaling};
 pub use router::{GroupScore, Groups, Router, Score};
@@ -260,6 +262,8 @@ pub struct Attention {
     pub clip: Option<f64>,
     /// `cap tanh(score / cap)`, before masking.
     pub softcap: Option<f64>,
+    /// Whether what heads mix is multiplied by the sigmoid of another projection of the input.
+    pub gate: bool,
     pub blind: Blind,
 }
 
@@ -396,6 +400,11 @@ impl ModelSpec {
             _ if self.ropes.iter().any(|rope| rope.tabled) => Some(self.max_positions),
             _ => None,
         }
+    }
+
+    /// Layers that have attention.
+    pub fn attention_layers(&self) -> usize {
+        self.layers.iter().filter(|layer| layer.mixer.is_attention()).count()
     }
 
     /// The block whose weights block `layer` uses: another one where blocks share them (ALBERT).

@@ -14,6 +14,9 @@ use crate::model::config::HfConfig;
 const QWEN2: &str =
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
+/// The same with marks that combine as parts of letters.
+const QWEN3_5: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
 /// What stands for a space in SentencePiece's vocabularies.
 const SPACE: &str = "▁";
 
@@ -36,13 +39,14 @@ pub enum Class {
     Llama,
     MpNet,
     Qwen2,
+    Qwen35,
     Roberta,
     T5,
     XlmRoberta,
 }
 
 /// Classes by their names, without `Fast` at the end.
-const NAMES: [(&str, Class); 19] = [
+const NAMES: [(&str, Class); 20] = [
     ("AlbertTokenizer", Class::Albert),
     ("BertTokenizer", Class::Bert),
     ("CamembertTokenizer", Class::Camembert),
@@ -59,6 +63,7 @@ const NAMES: [(&str, Class); 19] = [
     ("LlamaTokenizer", Class::Llama),
     ("MPNetTokenizer", Class::MpNet),
     ("Qwen2Tokenizer", Class::Qwen2),
+    ("Qwen3_5Tokenizer", Class::Qwen35),
     ("RobertaTokenizer", Class::Roberta),
     ("T5Tokenizer", Class::T5),
     ("XLMRobertaTokenizer", Class::XlmRoberta),
@@ -79,8 +84,8 @@ enum Registered {
 
 impl Registered {
     /// `TOKENIZER_MAPPING_NAMES` and `MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS` of transformers 5.24.
-    fn of(config: &HfConfig) -> Registered {
-        match config.model_type().unwrap_or_default() {
+    fn of(model_type: &str) -> Registered {
+        match model_type {
             "albert" => Registered::Usually(Class::Albert),
             "bert" | "distilbert" | "electra" | "ernie" | "megatron-bert" | "nomic_bert" => {
                 Registered::Usually(Class::Bert)
@@ -94,7 +99,9 @@ impl Registered {
             "gemma" | "gemma2" | "gemma3" | "gemma3_text" => Registered::Usually(Class::Gemma),
             "gpt_neox" | "mpt" | "olmo" | "olmoe" => Registered::Usually(Class::GptNeoX),
             "qwen2" => Registered::Always(Class::Qwen2),
-            "qwen2_moe" | "qwen3" | "qwen3_moe" => Registered::Usually(Class::Qwen2),
+            "qwen2_moe" | "qwen3" | "qwen3_moe" | "qwen3_next" => Registered::Usually(Class::Qwen2),
+            "qwen3_5_text" => Registered::Usually(Class::Qwen35),
+            "qwen3_5" | "qwen3_5_moe" | "qwen3_5_moe_text" => Registered::Always(Class::Qwen35),
             "data2vec-text" | "roberta" | "roberta-prelayernorm" => Registered::Usually(Class::Roberta),
             "deberta-v2" => Registered::Usually(Class::DebertaV2),
             "esm" => Registered::Usually(Class::Esm),
@@ -113,6 +120,11 @@ impl Registered {
 }
 
 impl Class {
+    /// Whether transformers has a class down for this `model_type`.
+    pub fn is_registered(model_type: &str) -> bool {
+        Registered::of(model_type) != Registered::Nothing
+    }
+
     /// The class of that name, if it is one that does more than to read the file.
     pub fn named(name: &str) -> Option<Class> {
         let name = without_fast(name);
@@ -121,7 +133,7 @@ impl Class {
 
     /// The class of a family where the checkpoint names none.
     pub fn of_family(config: &HfConfig) -> Class {
-        match Registered::of(config) {
+        match Registered::of(config.model_type().unwrap_or_default()) {
             Registered::Usually(class) | Registered::Always(class) => class,
             Registered::General | Registered::Nothing => Class::General,
         }
@@ -133,7 +145,7 @@ impl Class {
         const KEY: &str = "tokenizer_class";
         let given = [settings, config.json()].into_iter().find_map(|from| from.get(KEY)?.as_str());
         let Some(given) = given.map(without_fast) else { return Class::of_family(config) };
-        match Registered::of(config) {
+        match Registered::of(config.model_type().unwrap_or_default()) {
             Registered::General => Class::General,
             Registered::Always(class) => class,
             _ if given == "LlamaTokenizer" && byte_level => Class::General,
@@ -164,7 +176,7 @@ impl Class {
             Class::General => [""; 7],
             Class::Gpt2 | Class::CodeGen => [END, END, END, "", "", "", ""],
             Class::GptNeoX => [END, END, END, "", "<|padding|>", "", ""],
-            Class::Qwen2 => ["", END, END, "", END, "", ""],
+            Class::Qwen2 | Class::Qwen35 => ["", END, END, "", END, "", ""],
             Class::Llama | Class::CodeLlama => ["<s>", "</s>", "<unk>", "", "", "", ""],
             Class::Gemma => ["<bos>", "<eos>", "<unk>", "", "<pad>", "", "<mask>"],
             Class::Cohere => {
@@ -209,9 +221,10 @@ impl Class {
         Some(match self {
             Class::Gpt2 | Class::CodeGen | Class::Roberta => (Json::Null, bytes(true)),
             Class::GptNeoX => (nfc, bytes(true)),
-            Class::Qwen2 => {
+            Class::Qwen2 | Class::Qwen35 => {
+                let pattern = if self == Class::Qwen2 { QWEN2 } else { QWEN3_5 };
                 let split =
-                    json!({"type": "Split", "pattern": {"Regex": QWEN2}, "behavior": "Isolated", "invert": false});
+                    json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false});
                 (nfc, sequence(&[split, bytes(false)]))
             }
             Class::Cohere => (nfc, sequence(&[json!({"type": "Digits", "individual_digits": true}), bytes(true)])),

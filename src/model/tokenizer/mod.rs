@@ -33,6 +33,7 @@ use super::config::HfConfig;
 use super::error::{InputError, LoadError, NoTokenizer};
 use super::file;
 
+pub use class::Class;
 pub use error::TokenizerError;
 pub use longest::Longest;
 pub use named::{Named, NamedToken};

@@ -78,10 +78,14 @@ impl Weights {
         let mut parts = Vec::new();
         for id in &file.uses {
             let shape = shape_of(id)?;
-            let outputs = shape.last().copied().unwrap_or(0);
+            let channels = layout == Layout::Channels;
+            let outputs = if channels { shape.first() } else { shape.last() }.copied().unwrap_or(0);
             let slice = Slice::Range { start: begin, end: begin + outputs / rounds, step: 1 };
             let part = by_round.slice(&[Slice::All, slice])?.reshape(&[outputs, rest])?;
-            parts.push((*id, if shape.len() == 1 { part.reshape(&shape)? } else { part.transpose().reshape(&shape)? }));
+            parts.push((
+                *id,
+                if shape.len() == 1 || channels { part.reshape(&shape)? } else { part.transpose().reshape(&shape)? },
+            ));
             begin += outputs / rounds;
         }
         Ok(parts)

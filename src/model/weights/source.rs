@@ -88,7 +88,7 @@ impl Source {
         let halves = matches!(kind, StoredType::BF16 | StoredType::F16);
         match self.layout {
             Layout::InOut if halves && TensorReader::in_order(entry) => Form::Turned(kind),
-            Layout::InOut | Layout::Vector | Layout::Row => Form::Dense,
+            Layout::InOut | Layout::Vector | Layout::Row | Layout::Channels => Form::Dense,
             Layout::OutIn | Layout::Table => {
                 let width = entry.shape.last().copied().unwrap_or(1);
                 let rows = [self.offset, self.run, self.period].iter().all(|n| n.is_multiple_of(width.max(1)));

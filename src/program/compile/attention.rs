@@ -3,7 +3,7 @@
 use super::{Builder, Out, with_bias};
 use crate::model::required_weights::norm_roles;
 use crate::model::role::{Role, WeightId};
-use crate::model::spec::{Adds, Disentangled, QkNormOver};
+use crate::model::spec::{Act, Adds, Disentangled, QkNormOver};
 use crate::program::{Kernel, Part, Side};
 
 impl Builder<'_> {
@@ -29,6 +29,10 @@ impl Builder<'_> {
                 self.push(at(Part::V), linear(kv, clip(false)), &[input], v, Out::ValueHeads(kv)),
             ]
         };
+        let gate = attention.gate.then(|| {
+            let weights = w(Role::AttnGateW, Role::AttnGateB, bias);
+            self.push(at(Part::Gate), linear(h, None), &[input], weights, Out::ValueHeads(h))
+        });
         for rotates in [attention.rotates_first, !attention.rotates_first] {
             if let (true, Some(rope)) = (rotates, this.rope) {
                 q = self.push(at(Part::RotQ), Kernel::Rotate { rope }, &[q], vec![], Out::Heads(h));
@@ -51,7 +55,10 @@ impl Builder<'_> {
         let sinks = attention.sinks;
         let ids = sinks.then(|| id(Role::Sinks)).into_iter().collect();
         let pattern = self.push(at(Part::Pattern), Kernel::Pattern { reach, sinks }, &[scores], ids, Out::Scores);
-        let z = self.push(at(Part::Z), Kernel::Mix, &[pattern, v], vec![], Out::ValueHeads(h));
+        let mut z = self.push(at(Part::Z), Kernel::Mix, &[pattern, v], vec![], Out::ValueHeads(h));
+        if let Some(gate) = gate {
+            z = self.push(at(Part::Gated), Kernel::Gated(Act::Sigmoid), &[gate, z], vec![], Out::ValueHeads(h));
+        }
         let ids = w(Role::W_O, Role::b_O, attention.out_bias);
         let out = self.push(at(Part::AttnOutput), Kernel::Output, &[z], ids, self.stream());
         self.added(layer, "attn", out, Part::AttnOut, [Role::AttnPostLnW, Role::AttnPostLnB])

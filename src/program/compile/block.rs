@@ -14,7 +14,7 @@ impl Builder<'_> {
             _ => self.push(at(Part::ResidPre), Kernel::Same, &[input], vec![], self.stream()),
         };
         if spec.placement == Placement::Post {
-            let attn_out = self.attention(layer, resid_pre);
+            let attn_out = self.mixer(layer, resid_pre);
             let resid_mid = self.push(at(Part::ResidMid), Kernel::Add, &[resid_pre, attn_out], vec![], self.stream());
             let normed = self.block_norm(layer, "ln1", resid_mid, [Role::Ln1W, Role::Ln1B]);
             let mlp_out = self.mlp(layer, normed);
@@ -26,7 +26,7 @@ impl Builder<'_> {
         } else {
             resid_pre
         };
-        let attn_out = self.attention(layer, ln1);
+        let attn_out = self.mixer(layer, ln1);
         if spec.placement.is_parallel() {
             let read = match spec.placement {
                 Placement::ParallelTwo => self.block_norm(layer, "ln2", resid_pre, [Role::Ln2W, Role::Ln2B]),

@@ -4,6 +4,7 @@ mod attention;
 mod block;
 mod head;
 mod latent;
+mod mixer;
 mod mlp;
 
 use std::collections::HashMap;
@@ -38,6 +39,12 @@ enum Out {
     /// The features of so many heads for each position: as wide as queries and keys, or as values.
     Heads(usize),
     ValueHeads(usize),
+    /// So many features of so many heads for each position.
+    HeadsOf(usize, usize),
+    /// One number of so many heads for each position.
+    EachHead(usize),
+    /// A matrix of so many heads: features of keys, features of values.
+    State(usize, usize, usize),
     /// Queries and keys of each head.
     Scores,
     /// So many features of a kind.
@@ -47,7 +54,14 @@ enum Out {
 impl Builder<'_> {
     fn push(&mut self, site: String, kernel: Kernel, inputs: &[usize], weights: Vec<WeightId>, out: Out) -> usize {
         let spec = self.spec;
+        let mut keys = 1;
         let (axes, heads, width) = match out {
+            Out::HeadsOf(heads, width) => (vec![Row, Pos, Axis::Head, Dim], heads, width),
+            Out::EachHead(heads) => (vec![Row, Pos, Axis::Head], heads, 1),
+            Out::State(heads, of_keys, width) => {
+                keys = of_keys;
+                (vec![Row, Axis::Head, Axis::Key, Dim], heads, width)
+            }
             Out::Positions => (vec![Row, Pos], 1, 1),
             Out::Rows(axis, width) => (vec![Row, Pos, axis], 1, width),
             Out::Heads(heads) => (vec![Row, Pos, Axis::Head, Dim], heads, spec.head_dim),
@@ -58,6 +72,7 @@ impl Builder<'_> {
         let cached = match kernel {
             Kernel::Scores { .. } | Kernel::Mix => vec![inputs[1]],
             Kernel::RelativeScores { of: Side::Key, .. } => vec![inputs[0]],
+            Kernel::Convolution(_) => vec![inputs[0]],
             _ => Vec::new(),
         };
         let (layer, part) = Part::parse(&site).unzip();
@@ -71,7 +86,23 @@ impl Builder<'_> {
             None => RolePlace::Before,
         };
         let inputs = inputs.to_vec();
-        self.ops.push(Op { site, module: 0, kernel, inputs, cached, weights, axes, heads, width, layer, part, place });
+        let carried = None;
+        self.ops.push(Op {
+            site,
+            module: 0,
+            kernel,
+            inputs,
+            cached,
+            carried,
+            weights,
+            axes,
+            heads,
+            width,
+            keys,
+            layer,
+            part,
+            place,
+        });
         self.ops.len() - 1
     }
 

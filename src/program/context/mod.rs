@@ -49,6 +49,10 @@ pub struct Context {
     pub(super) growth: Option<Tensor<4>>,
     /// 1 at real tokens, 0 at padding, `[B, T, 1]`.
     pub(super) real: Tensor<3>,
+    /// Whether there is padding up to the end of the span.
+    pub(super) padded: bool,
+    /// Which columns up to the end of the span are no padding behind the first token, row by row; `None` if all are not.
+    pub(super) columns: Option<Arc<[Vec<bool>]>>,
     /// The column of the span that a classifier reads, `[B]`.
     pub(super) chosen: Value,
     /// The last column of the span that is not padding, `[B]`.
@@ -138,7 +142,14 @@ impl Context {
             },
             _ => None,
         };
+        let kept = |row: &Row| {
+            let first = row.mask.iter().position(|real| *real).unwrap_or(0);
+            (0..span.end).map(|column| row.mask[column] || column < first).collect()
+        };
+        let kept: Arc<[Vec<bool>]> = input.rows.iter().map(kept).collect();
         Context {
+            padded: input.rows.iter().any(|row| row.mask[..span.end].contains(&false)),
+            columns: kept.iter().flatten().any(|kept| !kept).then_some(kept),
             tokens: ints(&|row| row.ids[span.clone()].iter().map(|&id| i64::from(id)).collect()),
             types: ints(&|row| row.type_ids[span.clone()].iter().map(|&id| i64::from(id)).collect()),
             table_rows: Value::from_i64(table_rows, &shape, device),

@@ -176,13 +176,17 @@ pub fn activation(x: &Value, function: Act) -> Value {
     }
     match x.shape().len() {
         2 => Value::float(apply(x.tensor::<2>(), function)),
-        _ => Value::float(apply(x.tensor::<3>(), function)),
+        3 => Value::float(apply(x.tensor::<3>(), function)),
+        _ => Value::float(apply(x.tensor::<4>(), function)),
     }
 }
 
 /// `act(gate) * up`.
 pub fn gated(gate: &Value, up: &Value, function: Act) -> Value {
-    let product = || Value::float(activation(gate, function).tensor::<3>() * up.tensor::<3>());
+    let product = || match gate.shape().len() {
+        3 => Value::float(activation(gate, function).tensor::<3>() * up.tensor::<3>()),
+        _ => Value::float(activation(gate, function).tensor::<4>() * up.tensor::<4>()),
+    };
     host::gated(gate, up, function).or_else(|| gpu::gated(gate, up, function)).unwrap_or_else(product)
 }
 

@@ -75,6 +75,26 @@ fn by_scale_of(x: &Value, of: &Value, norm: &Norm, weights: &[Value]) -> Value {
     }
 }
 
+/// `x / sqrt(sum(x^2) + eps) * factor` over the last axis of `[B, T, H, h]`.
+pub fn unit(x: &Value, eps: f64, factor: f64) -> Value {
+    unit_by_scale_of(x, x, eps, factor)
+}
+
+/// The same with a length that counts as a constant for gradients.
+pub fn unit_detached(x: &Value, eps: f64, factor: f64) -> Value {
+    unit_by_scale_of(x, &x.untracked(), eps, factor)
+}
+
+/// The root of the mean square is the length over that of the width.
+fn unit_by_scale_of(x: &Value, of: &Value, eps: f64, factor: f64) -> Value {
+    let shape = x.shape().to_vec();
+    let [rows, length, heads, width] = shape[..] else { panic!("queries and keys have four axes") };
+    let flat = |x: &Value| x.clone().reshaped(&[rows, length * heads, width]);
+    let wide = width as f64;
+    let normed = over(&flat(x), &rms_scale(&flat(of), eps / wide));
+    basic::scale(normed, factor / wide.sqrt()).reshaped(&shape)
+}
+
 /// The norm of queries or keys `[B, T, H, h]`, over each head or over all heads together.
 pub fn of_heads(x: &Value, norm: &Norm, over: QkNormOver, weights: &[Value], clip: Option<f64>) -> Value {
     let shape = x.shape().to_vec();

@@ -55,6 +55,7 @@ pub fn attention() -> Attention {
         growth: None,
         clip: None,
         softcap: None,
+        gate: false,
         blind: Blind::All,
     }
 }
@@ -140,6 +141,23 @@ pub fn sliding_layers(
         _ => Err(config.unsupported("layer_types", value, "known types are full_attention and sliding_attention")),
     };
     types.iter().take(n_layers).map(sliding).collect()
+}
+
+/// Which of the known kinds each layer is, by its number, as `layer_types` has it; `None` if it is not given.
+///
+/// # Errors
+/// If the list is too short or names another kind.
+pub fn layer_kinds(config: &HfConfig, n_layers: usize, known: &[&str]) -> Result<Option<Vec<usize>>, LoadError> {
+    const KEY: &str = "layer_types";
+    let Some(types) = config.list(KEY)? else { return Ok(None) };
+    if types.len() < n_layers {
+        return Err(config.bad(format!("{KEY:?} has {} entries for {n_layers} layers", types.len())));
+    }
+    let kind = |value: &serde_json::Value| {
+        let number = known.iter().position(|known| value.as_str() == Some(*known));
+        number.ok_or_else(|| config.unsupported(KEY, value, format!("known types are {}", known.join(" and "))))
+    };
+    types.iter().take(n_layers).map(kind).collect::<Result<Vec<usize>, LoadError>>().map(Some)
 }
 
 /// How far layers with a window of the configuration see.

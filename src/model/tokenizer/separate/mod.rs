@@ -20,8 +20,8 @@ const OTHERS: [&str; 5] =
 
 /// Classes that can be put together.
 fn is_known(class: &Class) -> bool {
-    let pieces = matches!(class, Class::Gpt2 | Class::CodeGen | Class::GptNeoX | Class::Qwen2 | Class::Roberta);
-    pieces || of_words(*class)
+    use Class::{CodeGen, Gpt2, GptNeoX, Qwen2, Qwen35, Roberta};
+    matches!(class, Gpt2 | CodeGen | GptNeoX | Qwen2 | Qwen35 | Roberta) || of_words(*class)
 }
 
 /// Classes whose vocabulary is in `vocab.txt`.

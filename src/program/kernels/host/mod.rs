@@ -6,6 +6,9 @@
 
 mod activation;
 mod attention;
+mod convolution;
+mod delta;
+mod delta_slope;
 mod elementwise;
 mod experts;
 mod linear;
@@ -21,6 +24,9 @@ mod vector;
 
 pub use activation::{activation, clamped_gate, gated, xielu};
 pub use attention::{mix, pattern, scores};
+pub use convolution::convolution;
+pub use delta::{delta_read, delta_states};
+pub use delta_slope::pull_delta;
 pub use elementwise::{add, bounded, capped, scale};
 pub use experts::{add_rows, top_experts};
 pub use linear::{TOGETHER, back_through_stored, linear, linear_stored, unembed};

@@ -1,0 +1,78 @@
+//! What moves information between the positions of a layer.
+
+use serde::{Deserialize, Serialize};
+
+use super::Act;
+
+/// What a layer has where a transformer has attention, or attention.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Mixer {
+    Attention,
+    /// Linear attention by the gated delta rule.
+    Delta(Delta),
+    /// A short convolution between two gates.
+    Convolution(ShortConvolution),
+}
+
+impl Mixer {
+    pub fn is_attention(self) -> bool {
+        self == Mixer::Attention
+    }
+
+    /// What it is called in a sentence.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mixer::Attention => "attention",
+            Mixer::Delta(_) => "gated DeltaNet",
+            Mixer::Convolution(_) => "a short convolution",
+        }
+    }
+}
+
+/// Gated DeltaNet (Yang, Kautz and Hatamizadeh 2024, "Gated Delta Networks"): each head keeps a matrix `S` of `dk` by
+/// `dv`, which at each position decays, forgets what it holds under the key, and learns the value there:
+///
+/// `S = decay S`, `S = S + k (beta (v - k S))`, `z = q S`.
+///
+/// Queries, keys and values pass a causal convolution of each feature, then an activation; queries and keys have unit
+/// length, and queries are divided by `sqrt(dk)`. `z` passes an RMS norm of each head and is multiplied by `silu` of a
+/// gate.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Delta {
+    /// Heads of queries and keys, `K`; each serves `heads / key_heads` neighbouring heads.
+    pub key_heads: usize,
+    /// Heads of values, and of states, `H`.
+    pub heads: usize,
+    /// Width of a query and of a key, `dk`.
+    pub key_dim: usize,
+    /// Width of a value, `dv`.
+    pub dim: usize,
+    /// Positions that the convolutions see, the present one included.
+    pub taps: usize,
+    /// What follows the convolutions.
+    pub act: Act,
+    /// Added to the mean square in the norm of `z`.
+    pub eps: f64,
+}
+
+impl Delta {
+    /// Features of all queries, and of all keys.
+    pub fn keys(self) -> usize {
+        self.key_heads * self.key_dim
+    }
+
+    /// Features of all values.
+    pub fn values(self) -> usize {
+        self.heads * self.dim
+    }
+}
+
+/// `out(c * convolution(b * x))`, where `b`, `c` and `x` are projections of the input (LFM2): the convolution is causal,
+/// and of each feature alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShortConvolution {
+    /// Positions that it sees, the present one included.
+    pub taps: usize,
+    /// Whether projections and convolution have biases.
+    pub bias: bool,
+}

@@ -1,0 +1,96 @@
+//! What moves information between positions in one block: attention, or what the layer has in its place.
+
+use super::{Builder, Out};
+use crate::model::role::{Role, WeightId};
+use crate::model::spec::{Act, Delta, Gain, Mixer, Norm, NormKind, QkNormOver, ShortConvolution};
+use crate::program::{Kernel, Part};
+use crate::tensor::Axis::Dim;
+
+/// Added to the squared length of queries and keys.
+const UNIT_EPS: f64 = 1e-6;
+
+impl Builder<'_> {
+    pub(super) fn mixer(&mut self, layer: usize, input: usize) -> usize {
+        match self.spec.layers[layer].mixer {
+            Mixer::Attention => self.attention(layer, input),
+            Mixer::Delta(delta) => self.delta(layer, input, delta),
+            Mixer::Convolution(convolution) => self.short_convolution(layer, input, convolution),
+        }
+    }
+
+    /// An op of the mixer of a block, with weights of the block.
+    fn of_mixer(
+        &mut self,
+        layer: usize,
+        part: Part,
+        kernel: Kernel,
+        inputs: &[usize],
+        roles: &[Role],
+        out: Out,
+    ) -> usize {
+        let weights = self.spec.weights_of(layer);
+        let ids = roles.iter().map(|role| WeightId::block(weights, *role)).collect();
+        self.push(part.site(layer), kernel, inputs, ids, out)
+    }
+
+    fn delta(&mut self, layer: usize, input: usize, delta: Delta) -> usize {
+        let Delta { key_heads, heads, key_dim, dim, act, eps, .. } = delta;
+        let (keys, values) = (|| Out::HeadsOf(key_heads, key_dim), || Out::HeadsOf(heads, dim));
+        let in_heads = |heads| Kernel::Linear { heads: Some(heads), clip: None };
+        let plain = || Kernel::Linear { heads: None, clip: None };
+        let stream = self.stream();
+        let mut op = |part, kernel, inputs: &[usize], roles: &[Role], out| {
+            self.of_mixer(layer, part, kernel, inputs, roles, out)
+        };
+        let x = op(Part::MixIn, Kernel::Real, &[input], &[], stream);
+        let q = op(Part::MixQIn, in_heads(key_heads), &[x], &[Role::MixQ], keys());
+        let k = op(Part::MixKIn, in_heads(key_heads), &[x], &[Role::MixK], keys());
+        let v = op(Part::MixVIn, in_heads(heads), &[x], &[Role::MixV], values());
+        let gate = op(Part::MixGate, in_heads(heads), &[x], &[Role::MixGate], values());
+        let a = op(Part::MixA, plain(), &[x], &[Role::MixA], Out::EachHead(heads));
+        let decay = op(Part::MixDecay, Kernel::Decay, &[a], &[Role::MixRate, Role::MixStep], Out::EachHead(heads));
+        let b = op(Part::MixB, plain(), &[x], &[Role::MixB], Out::EachHead(heads));
+        let beta = op(Part::MixBeta, Kernel::Activation(Act::Sigmoid), &[b], &[], Out::EachHead(heads));
+        let q = op(Part::MixQConv, Kernel::Convolution(act), &[q], &[Role::MixConvQ], keys());
+        let k = op(Part::MixKConv, Kernel::Convolution(act), &[k], &[Role::MixConvK], keys());
+        let unit = |factor| Kernel::Unit { eps: UNIT_EPS, factor };
+        let q = op(Part::MixQ, unit(1.0 / (key_dim as f64).sqrt()), &[q], &[], keys());
+        let k = op(Part::MixK, unit(1.0), &[k], &[], keys());
+        let v = op(Part::MixV, Kernel::Convolution(act), &[v], &[Role::MixConvV], values());
+        let z = op(Part::MixZ, Kernel::Delta, &[q, k, v, decay, beta], &[], values());
+        let state = op(Part::MixState, Kernel::DeltaState, &[k, v, decay, beta], &[], Out::State(heads, key_dim, dim));
+        let norm = Norm { kind: NormKind::Rms, eps, gain: Gain::Weight, bias: false };
+        let kernel = Kernel::HeadNorm { norm, over: QkNormOver::Head, clip: None };
+        let normed = op(Part::MixNorm, kernel, &[z], &[Role::MixNormW], values());
+        let gated = op(Part::MixGated, Kernel::Gated(Act::Silu), &[gate, normed], &[], values());
+        self.ops[z].carried = Some(state);
+        self.ops[state].carried = Some(state);
+        let stream = self.stream();
+        let out = self.of_mixer(layer, Part::MixOutput, Kernel::Output, &[gated], &[Role::MixO], stream);
+        self.added(layer, "mixer", out, Part::MixOut, [Role::AttnPostLnW, Role::AttnPostLnB])
+    }
+
+    fn short_convolution(&mut self, layer: usize, input: usize, convolution: ShortConvolution) -> usize {
+        let with = |weight, bias| {
+            let mut roles = vec![weight];
+            roles.extend(convolution.bias.then_some(bias));
+            roles
+        };
+        let plain = Kernel::Linear { heads: None, clip: None };
+        let width = self.spec.d_model;
+        let mut op = |part, kernel: &Kernel, inputs: &[usize], roles: &[Role]| {
+            self.of_mixer(layer, part, kernel.clone(), inputs, roles, Out::Rows(Dim, width))
+        };
+        let input = op(Part::MixIn, &Kernel::Real, &[input], &[]);
+        let x = op(Part::MixX, &plain, &[input], &with(Role::MixX, Role::MixXB));
+        let gate = op(Part::MixGate, &plain, &[input], &with(Role::MixGate, Role::MixGateB));
+        let behind = op(Part::MixOutGate, &plain, &[input], &with(Role::MixOutGate, Role::MixOutGateB));
+        let product = Kernel::Gated(Act::Linear);
+        let x = op(Part::MixIntoConv, &product, &[gate, x], &[]);
+        let kernel = Kernel::Convolution(Act::Linear);
+        let x = op(Part::MixConv, &kernel, &[x], &with(Role::MixConv, Role::MixConvB));
+        let z = op(Part::MixGated, &product, &[behind, x], &[]);
+        let out = op(Part::MixOutput, &plain, &[z], &with(Role::MixO, Role::MixOB));
+        self.added(layer, "mixer", out, Part::MixOut, [Role::AttnPostLnW, Role::AttnPostLnB])
+    }
+}

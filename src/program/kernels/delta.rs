@@ -1,0 +1,131 @@
+//! The gated delta rule, position by position.
+
+use burn::tensor::{Tensor, activation as act};
+
+use super::host;
+use crate::program::Context;
+use crate::tensor::Value;
+
+/// `exp(-exp(A) softplus(x + b))` of `[B, T, H]`, with `A` and `b` `[H]`: what is left of a state after a position.
+pub fn decay(x: &Value, weights: &[Value]) -> Value {
+    let heads = x.shape()[2];
+    let of_heads = |weight: &Value| weight.tensor::<1>().reshape([1, 1, heads]);
+    let x = x.tensor::<3>() + of_heads(&weights[1]);
+    // ln(1 + e^x) without overflow.
+    let softplus = act::relu(x.clone()) + x.abs().neg().exp().log1p();
+    Value::float((of_heads(&weights[0]).exp() * softplus).neg().exp())
+}
+
+/// What the rule reads: shapes for `B` rows, `T` positions, `H` heads, of which `H / K` share a key.
+pub struct Recurrence<'a> {
+    /// `[B, T, K, dk]`; none if the states are all that is wanted.
+    pub q: Option<&'a Value>,
+    /// `[B, T, K, dk]`.
+    pub k: &'a Value,
+    /// `[B, T, H, dv]`.
+    pub v: &'a Value,
+    /// What is left of a state, `[B, T, H]`.
+    pub decay: &'a Value,
+    /// How much of a value is learned, `[B, T, H]`.
+    pub beta: &'a Value,
+    /// States before the first position, `[B, H, dk, dv]`; zeros if there are none.
+    pub before: Option<&'a Value>,
+    pub context: &'a Context,
+}
+
+impl<'a> Recurrence<'a> {
+    /// Of inputs in the order of ops: keys, values, decays, learning rates, states.
+    pub fn of(q: Option<&'a Value>, rest: &'a [Value], context: &'a Context) -> Recurrence<'a> {
+        Recurrence { q, k: &rest[0], v: &rest[1], decay: &rest[2], beta: &rest[3], before: rest.get(4), context }
+    }
+
+    /// Rows, positions, heads of keys, heads, and the widths of keys and values.
+    pub fn sizes(&self) -> [usize; 6] {
+        let ([rows, length, kv, key], [_, _, heads, width]) = (self.k.shape(), self.v.shape()) else {
+            panic!("keys and values have four axes")
+        };
+        [*rows, *length, *kv, *heads, *key, *width]
+    }
+
+    /// Which columns that are computed are no padding behind the first token, of a row; none if all of all rows are not.
+    pub fn real(&self, row: usize) -> Option<&[bool]> {
+        let rows = self.context.columns.as_ref()?;
+        Some(&rows[row][self.context.span().start..])
+    }
+}
+
+/// What the queries read, `[B, T, H, dv]`.
+///
+/// A padding position reads what it would read in transformers, where its features are part of the states of padding
+/// after it; tokens read states that only tokens are part of.
+pub fn read(of: &Recurrence) -> Value {
+    host::delta_read(of).unwrap_or_else(|| steps(of).0.expect("queries read"))
+}
+
+/// The states after the last token, `[B, H, dk, dv]`.
+pub fn states(of: &Recurrence) -> Value {
+    host::delta_states(of).unwrap_or_else(|| steps(of).1)
+}
+
+/// Both, over burn.
+fn steps(of: &Recurrence) -> (Option<Value>, Value) {
+    let [rows, length, kv, heads, key, width] = of.sizes();
+    let repeated = |x: &Value| {
+        let x = x.tensor::<4>().reshape([rows, length, kv, 1, key]);
+        x.expand([rows, length, kv, heads / kv, key]).reshape([rows, length, heads, key, 1]) // [B, T, H, dk, 1]
+    };
+    let (q, k) = (of.q.map(repeated), repeated(of.k));
+    let v = of.v.tensor::<4>().reshape([rows, length, heads, 1, width]);
+    let factor = |x: &Value| x.tensor::<3>().reshape([rows, length, heads, 1, 1]);
+    let (decay, beta) = (factor(of.decay), factor(of.beta));
+    let at = |x: &Tensor<5>, position: usize| {
+        let [_, _, _, a, b] = x.dims();
+        x.clone().narrow(1, position, 1).reshape([rows, heads, a, b])
+    };
+    let mut state: Tensor<4> = match of.before {
+        Some(before) => before.tensor(),
+        None => Tensor::zeros([rows, heads, key, width], (&v.device(), v.dtype())),
+    };
+    let mut padding = state.clone();
+    let is_real = |position: usize| -> Option<Vec<bool>> {
+        let of = (0..rows).map(|row| Some(of.real(row)?[position])).collect::<Option<Vec<bool>>>()?;
+        of.contains(&false).then_some(of)
+    };
+    let mask = |real: Vec<bool>| {
+        let real = Value::from_bool(real, &[rows, 1, 1, 1], &of.v.device()).bool_tensor::<4>();
+        real.expand([rows, heads, key, width])
+    };
+    // Whether the position before was a token, or there was none.
+    let mut token_before = vec![true; rows];
+    let mut read = Vec::with_capacity(length);
+    for position in 0..length {
+        let real = is_real(position);
+        let from_state: Vec<bool> =
+            (0..rows).map(|row| token_before[row] || real.as_ref().is_none_or(|real| real[row])).collect();
+        let start = match from_state.contains(&false) {
+            true => padding.clone().mask_where(mask(from_state), state.clone()),
+            false => state.clone(),
+        };
+        let k = at(&k, position); // [B, H, dk, 1]
+        let decayed = start * at(&decay, position); // [B, H, dk, dv]
+        let known = (decayed.clone() * k.clone()).sum_dim(2); // [B, H, 1, dv]
+        let learned = (at(&v, position) - known) * at(&beta, position);
+        let after = decayed + k * learned;
+        if let Some(q) = &q {
+            read.push((after.clone() * at(q, position)).sum_dim(2).reshape([rows, 1, heads, width]));
+        }
+        match real {
+            Some(real) => {
+                state = state.mask_where(mask(real.clone()), after.clone());
+                token_before = real;
+            }
+            None => {
+                state = after.clone();
+                token_before = vec![true; rows];
+            }
+        }
+        padding = after;
+    }
+    let read = q.map(|_| Value::float(Tensor::cat(read, 1))); // [B, T, H, dv]
+    (read, Value::float(state))
+}
