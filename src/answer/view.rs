@@ -58,6 +58,8 @@ pub struct ScreenView {
     pub key_wait: u64,
     /// Whether the mouse is used.
     pub mouse: bool,
+    /// Whether and how maps are drawn in pixels: `auto`, `on`, `off`, or the name of a protocol.
+    pub pixels: String,
     pub shades: Option<Shades>,
 }
 

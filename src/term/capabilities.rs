@@ -1,5 +1,5 @@
 //! What this terminal can do, found from the environment alone: nothing is sent or waited for, so a slow link costs no
-//! time and a bare pseudo-terminal cannot hang the start.
+//! time and a bare pseudo-terminal cannot hang the start. What only the terminal knows is asked in [`super::graphics`].
 
 use std::io::IsTerminal;
 
@@ -40,6 +40,10 @@ pub struct Capabilities {
     /// Whether it shows characters beyond ASCII.
     pub utf8: bool,
     pub tmux: bool,
+    /// Whether another program draws the terminal's screen that is not tmux: GNU screen.
+    pub screen: bool,
+    /// Whether the terminal is at the other end of an SSH connection.
+    pub remote: bool,
     /// Whether the cursor can be moved at all; without it only plain mode works.
     pub addressable: bool,
 }
@@ -70,13 +74,27 @@ impl Capabilities {
         };
         let locale = get("LC_ALL").or_else(|| get("LC_CTYPE")).or_else(|| get("LANG")).unwrap_or_default();
         let locale = locale.to_ascii_lowercase().replace('-', "");
-        Self { colors, utf8: locale.contains("utf8"), tmux: get("TMUX").is_some(), addressable }
+        Self {
+            colors,
+            utf8: locale.contains("utf8"),
+            tmux: get("TMUX").is_some(),
+            screen: get("STY").is_some(),
+            remote: get("SSH_CONNECTION").is_some(),
+            addressable,
+        }
     }
 }
 
 /// Columns and rows of the terminal.
 pub fn size() -> std::io::Result<(u16, u16)> {
     crossterm::terminal::size()
+}
+
+/// Width and height of a cell in pixels, if the system knows it.
+pub fn cell_size() -> Option<(u16, u16)> {
+    let window = crossterm::terminal::window_size().ok()?;
+    let cell = (window.width.checked_div(window.columns)?, window.height.checked_div(window.rows)?);
+    (cell.0 > 0 && cell.1 > 0).then_some(cell)
 }
 
 #[cfg(test)]

@@ -34,9 +34,32 @@ impl Write for Pending {
     }
 }
 
+/// What lies over the cells of a screen: sent in the same write, after what changed of them.
+#[derive(Clone, Default)]
+pub struct Over(Rc<RefCell<Held>>);
+
+#[derive(Default)]
+struct Held {
+    bytes: Vec<u8>,
+    cleared: bool,
+}
+
+impl Over {
+    /// Sends `bytes` with the frame that is being drawn. They have to leave the cursor and the colours as they were.
+    pub fn send(&self, bytes: &[u8]) {
+        self.0.borrow_mut().bytes.extend_from_slice(bytes);
+    }
+
+    /// Whether the screen was cleared since the last call.
+    pub fn was_cleared(&self) -> bool {
+        std::mem::take(&mut self.0.borrow_mut().cleared)
+    }
+}
+
 pub struct Frames<W: Write> {
     inner: CrosstermBackend<Pending>,
     pending: Pending,
+    over: Over,
     target: W,
     cursor: Option<Position>,
     cursor_shown: Option<bool>,
@@ -54,7 +77,12 @@ impl<W: Write> Frames<W> {
     pub fn new(target: W, size: fn() -> io::Result<(u16, u16)>) -> Self {
         let pending = Pending::default();
         let inner = CrosstermBackend::new(pending.clone());
-        Self { inner, pending, target, cursor: None, cursor_shown: None, size }
+        Self { inner, pending, over: Over::default(), target, cursor: None, cursor_shown: None, size }
+    }
+
+    /// What lies over the cells.
+    pub fn over(&self) -> Over {
+        self.over.clone()
     }
 
     pub fn target(&mut self) -> &mut W {
@@ -115,6 +143,7 @@ impl<W: Write> Backend for Frames<W> {
 
     fn clear_region(&mut self, region: ClearType) -> io::Result<()> {
         self.cursor = None;
+        self.over.0.borrow_mut().cleared = true;
         self.inner.clear_region(region)
     }
 
@@ -128,7 +157,8 @@ impl<W: Write> Backend for Frames<W> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let frame = std::mem::take(&mut *self.pending.0.borrow_mut());
+        let mut frame = std::mem::take(&mut *self.pending.0.borrow_mut());
+        frame.append(&mut self.over.0.borrow_mut().bytes);
         if frame.is_empty() {
             return Ok(());
         }

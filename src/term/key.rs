@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-
 /// One key of the keyboard, without Ctrl and Alt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Key {
@@ -33,23 +31,23 @@ pub struct Chord {
     pub alt: bool,
 }
 
-/// The keys with a name: that name, the key, and the library's code.
-const NAMES: [(&str, Key, KeyCode); 15] = [
-    ("Enter", Key::Enter, KeyCode::Enter),
-    ("Esc", Key::Esc, KeyCode::Esc),
-    ("Tab", Key::Tab, KeyCode::Tab),
-    ("S-Tab", Key::BackTab, KeyCode::BackTab),
-    ("Backspace", Key::Backspace, KeyCode::Backspace),
-    ("Delete", Key::Delete, KeyCode::Delete),
-    ("Up", Key::Up, KeyCode::Up),
-    ("Down", Key::Down, KeyCode::Down),
-    ("Left", Key::Left, KeyCode::Left),
-    ("Right", Key::Right, KeyCode::Right),
-    ("Home", Key::Home, KeyCode::Home),
-    ("End", Key::End, KeyCode::End),
-    ("PgUp", Key::PageUp, KeyCode::PageUp),
-    ("PgDn", Key::PageDown, KeyCode::PageDown),
-    ("Space", Key::Char(' '), KeyCode::Char(' ')),
+/// The keys with a name.
+const NAMES: [(&str, Key); 15] = [
+    ("Enter", Key::Enter),
+    ("Esc", Key::Esc),
+    ("Tab", Key::Tab),
+    ("S-Tab", Key::BackTab),
+    ("Backspace", Key::Backspace),
+    ("Delete", Key::Delete),
+    ("Up", Key::Up),
+    ("Down", Key::Down),
+    ("Left", Key::Left),
+    ("Right", Key::Right),
+    ("Home", Key::Home),
+    ("End", Key::End),
+    ("PgUp", Key::PageUp),
+    ("PgDn", Key::PageDown),
+    ("Space", Key::Char(' ')),
 ];
 
 impl Chord {
@@ -86,27 +84,11 @@ impl Chord {
         if let (Some(only), None) = (characters.next(), characters.next()) {
             return Some(Self::char(only));
         }
-        if let Some((_, key, _)) = NAMES.iter().find(|(known, ..)| *known == name) {
+        if let Some((_, key)) = NAMES.iter().find(|(known, _)| *known == name) {
             return Some(Self::plain(*key));
         }
         let number = name.strip_prefix('F')?.parse().ok().filter(|number| (1..=24).contains(number))?;
         Some(Self::plain(Key::F(number)))
-    }
-
-    /// The chord of a key event of the library; `None` for events that the program does not use (releases, media keys).
-    pub(super) fn from_event(event: KeyEvent) -> Option<Self> {
-        if event.kind == crossterm::event::KeyEventKind::Release {
-            return None;
-        }
-        let key = match event.code {
-            KeyCode::Char(c) => Key::Char(c),
-            KeyCode::Tab if event.modifiers.contains(KeyModifiers::SHIFT) => Key::BackTab,
-            KeyCode::F(number) => Key::F(number),
-            code => NAMES.iter().find(|(_, _, known)| *known == code)?.1,
-        };
-        let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);
-        let alt = event.modifiers.contains(KeyModifiers::ALT);
-        Some(Self { key, ctrl, alt })
     }
 }
 
@@ -118,8 +100,8 @@ impl fmt::Display for Chord {
         if self.alt {
             f.write_str("M-")?;
         }
-        match (NAMES.iter().find(|(_, key, _)| *key == self.key), self.key) {
-            (Some((name, ..)), _) => f.write_str(name),
+        match (NAMES.iter().find(|(_, key)| *key == self.key), self.key) {
+            (Some((name, _)), _) => f.write_str(name),
             (None, Key::Char(c)) => write!(f, "{c}"),
             (None, Key::F(number)) => write!(f, "F{number}"),
             (None, key) => write!(f, "{key:?}"),

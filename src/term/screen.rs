@@ -18,6 +18,7 @@ use crossterm::terminal::{
     EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 
+use super::graphics::query;
 use super::quiet::Quiet;
 use super::signals;
 
@@ -32,6 +33,9 @@ static OWNER: Mutex<Option<ThreadId>> = Mutex::new(None);
 
 /// Held while the program has the terminal: keeps standard error off the screen.
 static QUIET: Mutex<Option<Quiet>> = Mutex::new(None);
+
+/// What removes the pictures that the terminal shows.
+static PICTURES: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 pub struct Screen {
     log: Option<PathBuf>,
@@ -107,12 +111,19 @@ impl Drop for Screen {
     }
 }
 
+/// Notes what is to be sent before the terminal is given back, to remove the pictures that it shows.
+pub fn before_leaving(bytes: Vec<u8>) {
+    *PICTURES.lock().unwrap_or_else(PoisonError::into_inner) = bytes;
+}
+
 /// Gives the terminal back if the program has it. Errors are ignored: the terminal may be gone.
 pub fn restore() {
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
     }
+    query::let_answers_arrive();
     let mut out = io::stdout();
+    out.write_all(&std::mem::take(&mut *PICTURES.lock().unwrap_or_else(PoisonError::into_inner))).ok();
     if MOUSE.load(Ordering::SeqCst) {
         execute!(out, DisableMouseCapture).ok();
     }

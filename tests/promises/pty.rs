@@ -66,7 +66,7 @@ impl Terminal {
     }
 
     /// Gives the keyboard to the keys, which the prompt has at the start.
-    fn use_the_keys(&mut self) {
+    pub fn use_the_keys(&mut self) {
         self.press("\x1b");
         self.until("the keys", |screen| screen.contains("KEYS"));
     }
@@ -87,12 +87,38 @@ impl Terminal {
         }
     }
 
+    /// Waits until what was sent to the terminal is as wanted, and returns it.
+    pub fn until_sent(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let start = Instant::now();
+        loop {
+            let sent = String::from_utf8_lossy(&self.raw).into_owned();
+            if wanted(&sent) {
+                return sent;
+            }
+            assert!(start.elapsed() < PATIENCE, "{what}: the screen shows\n{}", self.contents());
+            self.listen(Duration::from_millis(100));
+        }
+    }
+
+    /// Takes what is sent until nothing has been for so long.
+    pub fn listen(&mut self, silence: Duration) {
+        while let Ok(bytes) = self.output.recv_timeout(silence) {
+            self.screen.process(&bytes);
+            self.raw.extend(bytes);
+        }
+    }
+
+    /// How many bytes were sent so far.
+    pub fn sent(&self) -> usize {
+        self.raw.len()
+    }
+
     pub fn press(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
         self.keyboard.flush().unwrap();
     }
 
-    fn resize(&mut self, rows: u16, cols: u16) {
+    pub fn resize(&mut self, rows: u16, cols: u16) {
         self.screen.screen_mut().set_size(cells(rows), cells(cols));
         self.master.resize(size(rows, cols)).unwrap();
     }

@@ -20,6 +20,8 @@ pub struct Screen {
     /// Milliseconds that a letter waits for the next one in key mode.
     pub(crate) key_wait: u64,
     pub(crate) mouse: bool,
+    /// Whether and how maps are drawn in pixels: `auto`, `on`, `off`, or the name of a protocol.
+    pub(crate) pixels: String,
     /// What tokens are coloured by: `off`, `attribution`, or an expression with a number for each position.
     pub(crate) tokens_by: String,
 }
@@ -36,6 +38,7 @@ impl Default for Screen {
             keys_first: false,
             key_wait: 250,
             mouse: false,
+            pixels: "auto".into(),
             tokens_by: "attribution".into(),
         }
     }
@@ -52,6 +55,7 @@ impl Console {
             keys_first: screen.keys_first,
             key_wait: screen.key_wait,
             mouse: screen.mouse,
+            pixels: screen.pixels.clone(),
             shades,
         }
     }

@@ -17,6 +17,7 @@ use super::state::{Dirty, State};
 use super::update::update;
 use super::view::view;
 use crate::engine::messages::{Event, Request};
+use crate::term::graphics::{Picture, Surface};
 use crate::term::{Input, Signal};
 
 /// Shortest time between frames.
@@ -47,6 +48,10 @@ pub trait Host {
     fn retake(&mut self) -> io::Result<()>;
     /// Writes a picture of the screen; returns the name of the file.
     fn keep_picture(&mut self, svg: &str) -> io::Result<String>;
+    /// Asks the terminal whether it draws pictures.
+    fn ask_for_pixels(&mut self) -> io::Result<()>;
+    /// Shows pictures over the cells of the frame that is in `buffer`, and none besides them.
+    fn show_pictures(&mut self, surface: Option<Surface>, pictures: Vec<Picture>, buffer: &mut Buffer);
     /// Takes the mouse, or leaves it to the terminal.
     fn mouse(&mut self, on: bool) -> io::Result<()>;
     /// Keeps a line for the next session.
@@ -71,7 +76,10 @@ pub fn drive<B: Backend<Error = E>, E: std::error::Error + Send + Sync + 'static
             Dirty::Now => Some(last_frame.map_or(now, |last| last + FRAME)),
         };
         if due.is_some_and(|due| due <= now) {
-            terminal.draw(|frame| view(state, frame))?;
+            terminal.draw(|frame| {
+                let pictures = view(state, frame);
+                host.show_pictures(state.pixels.surface(), pictures, frame.buffer_mut());
+            })?;
             state.dirty = Dirty::No;
             last_frame = Some(now);
             continue;
@@ -119,6 +127,7 @@ fn perform<B: Backend<Error = E>, E: std::error::Error + Send + Sync + 'static>(
             state.console.push(said.0, said.1);
             state.dirty = Dirty::Now;
         }
+        Effect::AskForPixels => host.ask_for_pixels()?,
         Effect::Mouse(on) => host.mouse(on)?,
         Effect::Remember(line) => {
             if let Err(error) = host.remember(&line) {

@@ -57,7 +57,7 @@ impl Large {
             update(&mut self.state, Msg::Input(Input::Key(chord), start));
         }
         let state = &self.state;
-        let drawn = self.terminal.draw(|frame| view(state, frame)).map(drop);
+        let drawn = self.terminal.draw(|frame| drop(view(state, frame))).map(drop);
         debug_assert!(drawn.is_ok(), "memory takes everything");
         self.terminal.backend_mut().target().clear();
         start.elapsed()

@@ -36,6 +36,8 @@ pub enum Effect {
     Copy(String),
     /// Write a picture of the screen.
     Picture,
+    /// Ask the terminal whether it draws pictures.
+    AskForPixels,
     /// Take the mouse, or leave it to the terminal.
     Mouse(bool),
     /// Append a line to the history file.

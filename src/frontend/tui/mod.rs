@@ -19,6 +19,7 @@ pub mod measure;
 mod message;
 mod palette;
 pub mod panes;
+mod pixels;
 mod prompt;
 mod query;
 mod queue;
@@ -49,8 +50,10 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use drive::{Host, Wiring};
 use keymap::Keymap;
 use panes::Panes;
+use pixels::Pixels;
 use queue::Job;
 use ratatui::Terminal;
+use ratatui::buffer::Buffer;
 use state::{Colours, State};
 use theme::Theme;
 
@@ -58,7 +61,8 @@ use super::Action;
 use super::shown::Shown;
 use crate::engine::history::History;
 use crate::engine::messages::{Event, Request, Source};
-use crate::term::{Capabilities, ColorDepth, Frames, Screen, clipboard, input, signals};
+use crate::term::graphics::{Layer, Picture, Surface, query as terminal_query};
+use crate::term::{Capabilities, ColorDepth, Frames, Over, Screen, clipboard, input, screen, signals};
 
 /// The configuration files as shipped: name and text.
 pub fn defaults() -> [(&'static str, &'static str); 3] {
@@ -106,7 +110,8 @@ pub fn run(
     let screen = Screen::enter(options.log.as_deref())?;
     input::spawn(input_sender, signal_sender)?;
     let mut terminal = Terminal::new(Frames::stdout())?;
-    let mut host = Tty { screen, capabilities, history };
+    let over = terminal.backend().over();
+    let mut host = Tty { screen, capabilities, history, layer: Layer::default(), over };
     let wiring = Wiring { requests: requests.clone(), events, inputs, signals, interrupt };
     let ended = drive::drive(&mut terminal, &mut state, &wiring, &mut host);
     drop(terminal);
@@ -131,6 +136,7 @@ fn initial_state(options: &TuiOptions, capabilities: &Capabilities) -> State {
     let ascii = options.ascii || !capabilities.utf8;
     let glyphs = if ascii { &glyphs::ASCII } else { &glyphs::UNICODE };
     let mut state = State::new(options.model.clone(), colours, glyphs, keymap, panes);
+    state.pixels = Pixels::new(capabilities);
     state.tour = options.tour.then(tour::Tour::new);
     // The tour is a tour of the keys.
     state.typing &= !options.tour;
@@ -168,6 +174,9 @@ struct Tty {
     screen: Screen,
     capabilities: Capabilities,
     history: History,
+    /// The pictures on the screen, and the way there.
+    layer: Layer,
+    over: Over,
 }
 
 impl Host for Tty {
@@ -190,6 +199,16 @@ impl Host for Tty {
         let name = free.unwrap_or_default();
         std::fs::write(&name, svg)?;
         Ok(name)
+    }
+
+    fn ask_for_pixels(&mut self) -> io::Result<()> {
+        terminal_query::ask(self.capabilities.tmux)
+    }
+
+    fn show_pictures(&mut self, surface: Option<Surface>, pictures: Vec<Picture>, buffer: &mut Buffer) {
+        let bytes = self.layer.show(surface, pictures, buffer, self.over.was_cleared());
+        self.over.send(&bytes);
+        screen::before_leaving(self.layer.farewell());
     }
 
     fn mouse(&mut self, on: bool) -> io::Result<()> {

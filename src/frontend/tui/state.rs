@@ -15,6 +15,7 @@ use super::letters::Letters;
 use super::message::Effect;
 use super::palette::Palette;
 use super::panes::{Pane, Panes};
+use super::pixels::Pixels;
 use super::prompt::{Prompt, Purpose};
 use super::query::QueryPane;
 use super::queue::Queue;
@@ -116,6 +117,8 @@ pub struct State {
     pub queue: Queue,
     /// Whether the program has the mouse.
     pub mouse: bool,
+    /// Whether maps are drawn in pixels.
+    pub pixels: Pixels,
     /// The place and the time of the last click.
     pub pressed: Option<((u16, u16), Instant)>,
     /// The line between panes that is being dragged.
@@ -168,6 +171,7 @@ impl State {
             sought: String::new(),
             queue: Queue::default(),
             mouse: false,
+            pixels: Pixels::default(),
             pressed: None,
             dragged: None,
             column: None,
@@ -303,7 +307,7 @@ impl State {
             Some(drawn) if drawn >= since => drawn + BUSY_EVERY,
             _ => since + BUSY_AFTER,
         });
-        [released, letter, busy].into_iter().flatten().min()
+        [released, letter, busy, self.pixels.wake()].into_iter().flatten().min()
     }
 
     /// Adjusts scrolling and requests what the panes need, after any change; and starts the next command.

@@ -33,6 +33,11 @@ pub const NO_PATTERN: &str = "No attention pattern has been computed yet.";
 /// The value pane while the value is read.
 pub const FETCHING: &str = "reading";
 pub const NO_CHOICE: &str = "No op is selected.";
+/// Pictures are asked for, and the terminal has not said that it draws any.
+pub const NO_PIXELS: &str = "The terminal has not said that it draws pictures: heat maps stay in half blocks.";
+/// The same for a protocol that was named.
+pub const NO_SURFACE: &str = "The terminal has not said how large its cells are, or tmux does not pass such pictures on: heat \
+                              maps stay in half blocks.";
 pub const NOTHING_TO_COPY: &str = "Nothing to copy here.";
 pub const CANCEL_LOADING: &str = "C-c or q to cancel";
 pub const TOUR_FOOT: &str = "F2 next, F1 back, q quit";

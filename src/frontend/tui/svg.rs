@@ -5,6 +5,8 @@ use std::fmt::Write;
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::style::{Color, Modifier};
 
+use super::theme::rgb;
+
 /// The size of a character cell, and the part of its height above the baseline.
 const WIDTH: f64 = 8.4;
 const HEIGHT: f64 = 18.0;
@@ -100,14 +102,10 @@ fn colour(colour: Color, default: &str) -> String {
     let named = |index: usize| format!("#{:06x}", NAMED[index]);
     match colour {
         Color::Reset => default.to_string(),
-        Color::Rgb(r, g, b) => format!("#{r:02x}{g:02x}{b:02x}"),
-        Color::Indexed(index @ 0..16) => named(index.into()),
-        Color::Indexed(index @ 16..232) => {
-            let level = |step: u8| if step == 0 { 0 } else { 55 + 40 * step };
-            let cube = index - 16;
-            format!("#{:02x}{:02x}{:02x}", level(cube / 36), level(cube / 6 % 6), level(cube % 6))
+        Color::Rgb(..) | Color::Indexed(16..) => {
+            rgb(colour).map_or_else(|| default.to_string(), |[r, g, b]| format!("#{r:02x}{g:02x}{b:02x}"))
         }
-        Color::Indexed(grey) => format!("#{0:02x}{0:02x}{0:02x}", 8 + 10 * (grey - 232)),
+        Color::Indexed(index) => named(index.into()),
         Color::Black => named(0),
         Color::Red => named(1),
         Color::Green => named(2),

@@ -158,6 +158,18 @@ pub static SETTINGS: &[Setting] = &[
         set: |console, text| put(&mut console.screen.mouse, switch(text)),
     },
     Setting {
+        name: "pixels",
+        takes: "auto, on, off, kitty, iterm2, or sixel",
+        default: "auto",
+        about: "whether the full screen draws heat maps in pixels: auto asks the terminal unless it is at the other end of an \
+                SSH connection, on asks it always, a name takes that protocol",
+        get: |console| console.screen.pixels.clone(),
+        set: |console, text| {
+            let known = ["auto", "on", "off", "kitty", "iterm2", "sixel"].contains(&text);
+            put(&mut console.screen.pixels, known.then(|| text.to_string()))
+        },
+    },
+    Setting {
         name: "record-budget",
         takes: "a size such as 512MiB",
         default: "2147483648",

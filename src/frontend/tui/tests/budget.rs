@@ -13,7 +13,7 @@ fn terminal() -> Counting {
 
 /// Bytes of one frame.
 fn cost(terminal: &mut Counting, session: &Session) -> usize {
-    terminal.draw(|frame| view::view(&session.state, frame)).expect("a frame");
+    terminal.draw(|frame| drop(view::view(&session.state, frame))).expect("a frame");
     std::mem::take(terminal.backend_mut().target()).len()
 }
 

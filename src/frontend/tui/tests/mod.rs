@@ -7,6 +7,7 @@ mod finding;
 mod first_minute;
 mod keys;
 mod pictures;
+mod pixels;
 mod pty;
 mod random;
 mod screenshots;

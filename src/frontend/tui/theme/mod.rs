@@ -7,6 +7,7 @@ mod palette;
 mod parse;
 
 use palette::Ramp;
+pub use palette::rgb;
 use ratatui::style::{Color, Style};
 
 use super::config::Problem;
@@ -87,6 +88,16 @@ impl Theme {
         }
     }
 
+    /// The colour of a value as red, green and blue.
+    pub fn heat_rgb(&self, scale: Scale, t: f64) -> Option<[u8; 3]> {
+        self.heat(scale, t).and_then(rgb)
+    }
+
+    /// The colour of a role's text as red, green and blue; `None` if it has none, or one that the terminal chooses.
+    pub fn role_rgb(&self, role: Role) -> Option<[u8; 3]> {
+        self.style(role).fg.and_then(rgb)
+    }
+
     /// A cell filled with the colour of a value.
     pub fn heat_fill(&self, scale: Scale, t: f64) -> Style {
         self.heat(scale, t).map_or(Style::new(), |color| Style::new().bg(color))
@@ -94,9 +105,12 @@ impl Theme {
 
     /// Text on the colour of a value: dark on light, or light on dark.
     pub fn heat_ground(&self, scale: Scale, t: f64) -> Style {
-        let Some(color) = self.heat(scale, t) else { return Style::new() };
-        let ink = if palette::is_dark(color) { Color::Indexed(231) } else { Color::Indexed(16) };
-        Style::new().bg(color).fg(ink)
+        self.heat(scale, t).map_or(Style::new(), |color| Style::new().bg(color).fg(ink_on(color)))
+    }
+
+    /// The colour of such text as red, green and blue.
+    pub fn ink_rgb(&self, scale: Scale, t: f64) -> Option<[u8; 3]> {
+        self.heat(scale, t).and_then(|color| rgb(ink_on(color)))
     }
 
     /// A cell with one value as foreground and another as background.
@@ -106,6 +120,10 @@ impl Theme {
         style.bg = ground.and_then(|t| self.heat(scale, t));
         style
     }
+}
+
+fn ink_on(color: Color) -> Color {
+    if palette::is_dark(color) { Color::Indexed(231) } else { Color::Indexed(16) }
 }
 
 #[cfg(test)]

@@ -43,17 +43,21 @@ const TRUE_LEVELS: usize = 17;
 /// Whether light text is easier to read on a colour than dark text: its relative luminance (sRGB, without gamma) is
 /// below the middle.
 pub fn is_dark(color: Color) -> bool {
-    let (r, g, b) = match color {
-        Color::Rgb(r, g, b) => (r, g, b),
-        Color::Indexed(grey @ 232..) => (8 + 10 * (grey - 232), 8 + 10 * (grey - 232), 8 + 10 * (grey - 232)),
+    rgb(color).is_some_and(|[r, g, b]| 0.2126 * f64::from(r) + 0.7152 * f64::from(g) + 0.0722 * f64::from(b) < 115.0)
+}
+
+/// Red, green and blue, as xterm has them; `None` for the first 16 colours, which users choose.
+pub fn rgb(color: Color) -> Option<[u8; 3]> {
+    match color {
+        Color::Rgb(r, g, b) => Some([r, g, b]),
+        Color::Indexed(grey @ 232..) => Some([8 + 10 * (grey - 232); 3]),
         Color::Indexed(index @ 16..) => {
             let level = |step: u8| if step == 0 { 0 } else { 55 + 40 * step };
             let cube = index - 16;
-            (level(cube / 36), level(cube / 6 % 6), level(cube % 6))
+            Some([level(cube / 36), level(cube / 6 % 6), level(cube % 6)])
         }
-        _ => return false,
-    };
-    0.2126 * f64::from(r) + 0.7152 * f64::from(g) + 0.0722 * f64::from(b) < 115.0
+        _ => None,
+    }
 }
 
 impl Ramp {

@@ -51,6 +51,13 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
             }
         }
     }
+    if state.snapshot.is_some() {
+        effects.extend(state.pixels.follow(&state.screen.pixels, state.theme.colors_values(), state.now));
+    }
+    if let Some(complaint) = state.pixels.decide(state.now) {
+        state.console.push(Kind::Notice, complaint);
+        state.dirty = Dirty::Now;
+    }
     if state.mouse != state.screen.mouse {
         state.mouse = state.screen.mouse;
         effects.push(Effect::Mouse(state.mouse));
@@ -65,6 +72,8 @@ fn take_input(state: &mut State, input: Input, now: Instant, effects: &mut Vec<E
         Input::Resize(columns, rows) => {
             state.size = (columns, rows);
             state.keep_focus_in_sight();
+            // The letters of the terminal may have another size now.
+            effects.extend(state.pixels.ask_again(now));
         }
         Input::Paste(text) => {
             if state.mode != Mode::Prompt {
@@ -73,6 +82,7 @@ fn take_input(state: &mut State, input: Input, now: Instant, effects: &mut Vec<E
             prompt::paste(state, &text, effects);
         }
         Input::Mouse(what) => mouse::mouse(state, what, now),
+        Input::Answer(answer) => state.pixels.take(&answer, state.size, now),
         Input::Key(chord) => {
             state.held = state.last_key.is_some_and(|last| now.saturating_duration_since(last) < HELD);
             state.last_key = Some(now);

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use ratatui::style::{Modifier, Style};
 
-use super::{Canvas, Rect, Role, State, text};
+use super::{Canvas, Rect, Role, State, pixels, text};
 use crate::answer::numbers::{short, significant};
 use crate::answer::{MapView, Scale};
 use crate::frontend::tui::glyphs::{Glyphs, density};
@@ -16,7 +16,7 @@ use crate::frontend::tui::scales::Measure;
 use crate::frontend::tui::theme::Theme;
 
 /// The columns of the row labels, with the mark of the focus and the gap after them.
-const LABELS: usize = 10;
+pub(super) const LABELS: usize = 10;
 
 /// The largest number of columns and text rows of a map, so that frames stay small on slow connections; more could not
 /// be distinguished.
@@ -38,7 +38,7 @@ pub struct Heat<'a> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Cell {
+pub(super) enum Cell {
     /// A number, normalised for its scale, and whether it is beyond the end of that.
     Level(f64, bool),
     Masked,
@@ -48,15 +48,15 @@ enum Cell {
 }
 
 /// How a map is laid out in an area.
-struct Plan {
+pub(super) struct Plan {
     /// The columns of one value.
-    cell: usize,
+    pub cell: usize,
     /// Whether two rows of the map share a row of text.
-    half: bool,
+    pub half: bool,
     /// The first row and column that is shown.
-    first: (usize, usize),
+    pub first: (usize, usize),
     /// The number of rows and columns that are shown.
-    shown: (usize, usize),
+    pub shown: (usize, usize),
 }
 
 /// The largest number of cells, rows by columns, that `area` can show.
@@ -105,6 +105,7 @@ pub fn draw(canvas: &mut Canvas, heat: &Heat<'_>) {
         }
     }
     draw_value(canvas, heat, (row, column));
+    pixels::map(canvas, heat, &measure, &plan);
 }
 
 /// Columns of a number.
@@ -198,7 +199,7 @@ fn plan(state: &State, map: &MapView, crosshair: (usize, usize), area: Rect) -> 
     Plan { cell, half, first, shown }
 }
 
-fn cell(heat: &Heat<'_>, measure: &Measure, row: usize, column: usize) -> Cell {
+pub(super) fn cell(heat: &Heat<'_>, measure: &Measure, row: usize, column: usize) -> Cell {
     let map = heat.map;
     if row >= map.rows || column >= map.columns {
         return Cell::Absent;
@@ -266,7 +267,7 @@ fn picture(state: &State, scale: Scale, cells: (Cell, Cell), plan: &Plan) -> (St
 }
 
 /// What marks a value beyond the end of the scale where there is room for a character.
-const BEYOND: &str = "^";
+pub(super) const BEYOND: &str = "^";
 
 /// The magnitude as a character of the ramp, with a minus sign for negative values.
 fn glyph(t: f64, width: usize) -> String {

@@ -11,6 +11,7 @@ mod loading;
 pub mod multiples;
 mod paint;
 mod palette;
+mod pixels;
 mod program;
 pub mod query;
 pub mod reader;
@@ -32,20 +33,28 @@ use super::panes::Pane;
 use super::state::{Mode, State};
 use super::theme::Role;
 use super::{strings, text};
+use crate::term::graphics::Picture;
 
 /// The letters of rows, from the uppermost.
 pub const JUMPS: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
-pub fn view(state: &State, frame: &mut Frame) {
-    let area = frame.area();
-    if let Some(cursor) = draw(state, area, frame.buffer_mut()) {
+/// Draws the whole screen; returns the pictures that can be shown over it.
+pub fn view(state: &State, frame: &mut Frame) -> Vec<Picture> {
+    let (area, mut pictures) = (frame.area(), Vec::new());
+    if let Some(cursor) = draw_with(state, area, frame.buffer_mut(), &mut pictures) {
         frame.set_cursor_position(cursor);
     }
+    pictures
 }
 
 /// Draws the whole screen into `buffer`; returns the place of the terminal's cursor, if it is visible.
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) -> Option<Position> {
-    let canvas = &mut Canvas { state, area, buffer };
+    draw_with(state, area, buffer, &mut Vec::new())
+}
+
+/// Draws the whole screen, and collects the pictures of which nothing is covered.
+pub fn draw_with(state: &State, area: Rect, buffer: &mut Buffer, pictures: &mut Vec<Picture>) -> Option<Position> {
+    let canvas = &mut Canvas { state, area, buffer, pictures };
     let Some(layout) = state.layout() else {
         canvas.put(0, 0, strings::TOO_SMALL, Role::Text);
         return None;
@@ -69,6 +78,7 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) -> Option<Position> 
             Pane::Query(number) => query::draw(inside, number),
         }
     }
+    let below = (!canvas.pictures.is_empty()).then(|| canvas.buffer.clone());
     if state.mode == Mode::Jump && matches!(state.focus, Pane::Program | Pane::Query(_)) {
         draw_jumps(canvas, &layout);
     }
@@ -86,6 +96,10 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) -> Option<Position> 
         Mode::Palette => cursor = palette::draw(canvas),
         Mode::Prefix(lead) => which::draw(canvas, lead),
         _ => {}
+    }
+    if let Some(below) = below {
+        let (pictures, buffer) = (&mut *canvas.pictures, &*canvas.buffer);
+        pictures.retain(|picture| picture.area.positions().all(|at| buffer[at] == below[at]));
     }
     cursor
 }

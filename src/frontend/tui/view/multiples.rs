@@ -2,7 +2,7 @@
 
 use ratatui::style::Style;
 
-use super::{Canvas, Rect, Role, State, heat, strings, text};
+use super::{Canvas, Rect, Role, State, heat, pixels, strings, text};
 use crate::answer::numbers::short;
 use crate::answer::{Answer, MapView, Scale};
 use crate::engine::messages::PanelContent;
@@ -164,6 +164,7 @@ fn small(canvas: &mut Canvas, (map, masked): (&MapView, &[bool]), (low, high): (
             canvas.put_in(x, line, &symbol, style);
         }
     }
+    pixels::small(canvas, map, (wide, high * 2 / rows_per_line), level);
 }
 
 #[cfg(test)]

@@ -5,18 +5,21 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::{Role, State, text};
+use crate::term::graphics::Picture;
 
 /// An area to draw the state on. Columns and rows count from its upper left corner, and everything is clipped to it.
 pub struct Canvas<'a> {
     pub state: &'a State,
     pub area: Rect,
     pub buffer: &'a mut Buffer,
+    /// What can be shown in pixels over what is drawn.
+    pub pictures: &'a mut Vec<Picture>,
 }
 
 impl Canvas<'_> {
     /// The same screen with another area.
     pub fn at(&mut self, area: Rect) -> Canvas<'_> {
-        Canvas { state: self.state, area, buffer: self.buffer }
+        Canvas { state: self.state, area, buffer: self.buffer, pictures: self.pictures }
     }
 
     pub fn width(&self) -> usize {
