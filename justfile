@@ -13,7 +13,7 @@ test *FILTER:
 
 # Write what is generated: docs/commands.md, the outputs in docs/cookbook.md, docs/tour.md
 bless:
-    UPDATE_DOCS=1 cargo test --release -- manual cookbook tour
+    UPDATE_DOCS=1 cargo test --release -- manual cookbook documents tour
 
 # Make fixtures again (needs `pip install -e python -e tools`), or check them: `just fixtures --check`
 fixtures *ARGS:

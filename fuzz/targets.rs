@@ -10,12 +10,13 @@ use llmdbg::tensor::Device;
 use tempfile::TempDir;
 
 /// The parsers, by the names of their targets, and the file that the bytes become.
-pub const TARGETS: [(&str, &str); 5] = [
+pub const TARGETS: [(&str, &str); 6] = [
     ("safetensors", "model.safetensors"),
     ("index", "model.safetensors.index.json"),
     ("gguf", "model.gguf"),
     ("pytorch", "pytorch_model.bin"),
     ("config", "config.json"),
+    ("pieces", "tokenizer.model"),
 ];
 
 /// One parser, with a folder in which it finds what it is given.
@@ -26,13 +27,15 @@ pub struct Target {
 }
 
 impl Target {
-    /// The target of a name. An index and a configuration lie beside the shards of a small model.
+    /// The target of a name. An index and a configuration lie beside the shards of a small model, and a vocabulary beside
+    /// that model.
     pub fn new(name: &str) -> Target {
         let &(name, file) = TARGETS.iter().find(|(known, _)| *known == name).expect("a target");
         let folder = tempfile::tempdir().expect("a temporary folder");
-        if matches!(name, "index" | "config") {
+        if matches!(name, "index" | "config" | "pieces") {
             let shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
-            for file in shards.into_iter().chain(["model.safetensors.index.json"]) {
+            let config = (name == "pieces").then_some("config.json");
+            for file in shards.into_iter().chain(["model.safetensors.index.json"]).chain(config) {
                 fs::copy(fixtures().join("models/llama-legacy").join(file), folder.path().join(file))
                     .expect("a fixture");
             }
@@ -44,7 +47,7 @@ impl Target {
     pub fn run(&self, data: &[u8]) {
         fs::write(&self.file, data).expect("a temporary file");
         match self.name {
-            "config" => {
+            "config" | "pieces" => {
                 let _ = load(&ModelSource::Path(self.folder.path().to_owned()), &Device::cpu());
             }
             "index" => read(self.folder.path()),

@@ -103,6 +103,7 @@ fn spec() -> ModelSpec {
         placement: Placement::Pre,
         final_norm: true,
         embed: Embed::plain(WIDTH),
+        layer_inputs: None,
         positions: Positions::Learned { rows: POSITIONS, count: Count::Seen },
         ropes: Vec::new(),
         attention: Attention {
@@ -110,6 +111,10 @@ fn spec() -> ModelSpec {
             qkv_bias: true,
             out_bias: true,
             qk_norm: None,
+            rotates_first: false,
+            sinks: false,
+            value_norm: None,
+            growth: None,
             clip: None,
             softcap: None,
             blind: Blind::All,

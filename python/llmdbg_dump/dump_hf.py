@@ -25,7 +25,7 @@ def dump(model, ids):
     with torch.no_grad(), recording(model) as values:
         out = model(input_ids=ids[None], output_hidden_states=True, output_attentions=True)
     parameters = {name.rsplit(".", 1)[0] for name, _ in model.named_parameters()}
-    heads = [getattr(model.config, key, None) for key in ("num_attention_heads", "n_head", "num_key_value_heads")]
+    heads = [setting(model.config, key) for key in ("num_attention_heads", "n_head", "num_key_value_heads")]
     for path in list(values):
         tensor = values[path]
         # Activations and dropouts have no weights; experts see a part of the tokens.
@@ -52,6 +52,14 @@ def dump(model, ids):
     if getattr(out, "logits", None) is not None:
         values.take("logits", out.logits)
     return values
+
+
+def setting(config, key):
+    """A setting of the whole model; None if there is none, or if its layers differ in it."""
+    try:
+        return getattr(config, key, None)
+    except RuntimeError:
+        return None
 
 
 def load(path, dtype):

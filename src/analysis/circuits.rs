@@ -84,12 +84,17 @@ pub fn heads(spec: &ModelSpec, weights: &Weights) -> Result<Vec<HeadWeights>> {
     }
     let mut all = Vec::new();
     for layer in 0..spec.n_layers {
-        let get = |role| matrix(weights, WeightId::block(spec.weights_of(layer), role));
-        let (Some(q), Some(k), Some(v), Some(o)) = (get(Role::W_Q)?, get(Role::W_K)?, get(Role::W_V)?, get(Role::W_O)?)
+        let of = |layer: usize, role| matrix(weights, WeightId::block(spec.weights_of(layer), role));
+        let get = |role| of(layer, role);
+        // Where keys and values are those of another block, its weights make them; values may be the keys.
+        let from = spec.layers[layer].keys_of.unwrap_or(layer);
+        let value = if spec.layers[from].values_are_keys { Role::W_K } else { Role::W_V };
+        let (Some(q), Some(k), Some(v), Some(o)) =
+            (get(Role::W_Q)?, of(from, Role::W_K)?, of(from, value)?, get(Role::W_O)?)
         else {
             continue;
         };
-        let (width, group) = (spec.head_dim, (spec.n_heads / spec.n_kv_heads.max(1)).max(1));
+        let (width, group) = (spec.head_dim_of(layer), (spec.n_heads / spec.kv_heads_of(layer).max(1)).max(1));
         for head in 0..spec.n_heads {
             let columns = |of: &DMatrix<f64>, head: usize| of.columns(head * width, width).into_owned();
             all.push(HeadWeights {

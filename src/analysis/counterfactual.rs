@@ -228,7 +228,7 @@ pub fn paths(
     };
     let stream = op_of(layer, Part::ResidPre)?;
     // Query heads share key/value heads.
-    let shared = head / (spec.n_heads / spec.n_kv_heads.max(1)).max(1);
+    let shared = head / (spec.n_heads / spec.kv_heads_of(layer).max(1)).max(1);
     let (receiver, reader) = match part {
         "q" => (op_of(layer, Part::Q)?, head),
         "k" => (op_of(layer, Part::K)?, shared),

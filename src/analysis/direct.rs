@@ -133,6 +133,10 @@ impl Walk<'_> {
         match &op.kernel {
             Kernel::Same => self.add(op.inputs[0], g),
             Kernel::Scale { factor } => self.add(op.inputs[0], g.iter().map(|x| x * factor).collect()),
+            Kernel::Times => {
+                let back = self.back(op, &g)?;
+                self.add(op.inputs[0], back);
+            }
             Kernel::Add => op.inputs.iter().for_each(|&input| self.add(input, g.clone())),
             Kernel::LayerNormNormalized | Kernel::RmsNormalized => {
                 let scale = self.here(op.inputs[0])?.read_f64()?[0];

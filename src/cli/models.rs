@@ -4,35 +4,46 @@ use std::env;
 use std::io::{self, Write};
 
 use crate::model::bundled::BUNDLED;
-use crate::model::checkpoint::gguf_architectures;
+use crate::model::checkpoint::{gguf_architectures, loadable};
 use crate::model::config::HfConfig;
 use crate::model::hub::Settings;
 use crate::model::hub::cache::{Snapshot, snapshots};
 use crate::model::text::bytes;
 use crate::model::{families, file};
 
-/// Lists the bundled models, those in the cache with size, family and commit, and the families that can be opened.
+/// Lists the bundled models, those in the cache with size, family and commit, the families and types that can be opened,
+/// and the families that are known and cannot be, with the reasons.
 pub fn list(out: &mut dyn Write) -> io::Result<()> {
     BUNDLED.iter().try_for_each(|model| writeln!(out, "{:16} {}", model.name, model.description))?;
     cached(out)?;
     writeln!(out, "\nOther models can be opened if model_type in config.json is one of these:")?;
-    wrapped(out, families::model_types())?;
+    wrapped(out, "  ", families::model_types())?;
     writeln!(out, "\nGGUF files can be opened if their architecture is one of these:")?;
-    wrapped(out, gguf_architectures())
+    wrapped(out, "  ", gguf_architectures())?;
+    writeln!(out, "\nTheir tensors may be of these types:")?;
+    wrapped(out, "  ", loadable())?;
+    writeln!(out, "\nThese cannot be opened:")?;
+    families::refused().try_for_each(|(reason, names)| {
+        writeln!(out, "  {reason}:")?;
+        wrapped(out, "    ", names)
+    })
 }
 
-fn wrapped(out: &mut dyn Write, names: impl Iterator<Item = &'static str>) -> io::Result<()> {
-    const WIDTH: usize = 78;
+/// Names in lines of a screen's width.
+fn wrapped(out: &mut dyn Write, indent: &str, names: impl Iterator<Item = &'static str>) -> io::Result<()> {
+    const WIDTH: usize = 80;
     let mut line = String::new();
     for name in names {
-        if line.len() + name.len() > WIDTH {
-            writeln!(out, " {line}")?;
+        if !line.is_empty() && indent.len() + line.len() + 1 + name.len() > WIDTH {
+            writeln!(out, "{indent}{line}")?;
             line.clear();
         }
-        line += " ";
+        if !line.is_empty() {
+            line += " ";
+        }
         line += name;
     }
-    writeln!(out, " {line}")
+    writeln!(out, "{indent}{line}")
 }
 
 fn cached(out: &mut dyn Write) -> io::Result<()> {

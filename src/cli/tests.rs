@@ -121,6 +121,16 @@ fn models_version_and_help() {
 }
 
 #[test]
+fn the_list_of_models_has_families_types_and_reasons() {
+    let mut out = Vec::new();
+    models::list(&mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    for part in ["  gpt2 gpt-sw3 ", "  arcee bert bloom ", "  f64 f32 f16 ", "pair:\n    bart mbart "] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
 fn the_frontend_follows_the_surroundings() {
     let terminal = Surroundings { stdin_is_terminal: true, stdout_is_terminal: true, dumb: false };
     let choose = |words: &[&str], around| options_of(words).frontend(around);

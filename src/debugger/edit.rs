@@ -72,11 +72,13 @@ pub enum Change {
         slices: Vec<Slice>,
         by: Ablation,
     },
-    /// `scale left right` is added to a weight: `[n, r]` and `[r, m]` to `[n, m]`.
+    /// `scale left right` is added to a weight: `[n, r]` and `[r, m]` to `[n, m]`. Then its columns are scaled to the
+    /// `lengths` `[1, m]`, or its rows to `[n, 1]`, where there are any.
     LowRank {
         left: Value,
         right: Value,
         scale: f64,
+        lengths: Option<Value>,
     },
     Input(Input),
     /// The token of each row becomes this one; `None` if the row has ended.
@@ -115,8 +117,15 @@ impl Change {
                 (slices, op) == (s, o) && same_bits(patch, p)
             }
             (Change::Ablate { slices, by }, Change::Ablate { slices: s, by: b }) => (slices, by) == (s, b),
-            (Change::LowRank { left, right, scale }, Change::LowRank { left: l, right: r, scale: s }) => {
-                scale == s && same_bits(left, l) && same_bits(right, r)
+            (
+                Change::LowRank { left, right, scale, lengths },
+                Change::LowRank { left: l, right: r, scale: s, lengths: n },
+            ) => {
+                let same_lengths = match (lengths, n) {
+                    (Some(a), Some(b)) => same_bits(a, b),
+                    (a, b) => a.is_none() && b.is_none(),
+                };
+                scale == s && same_bits(left, l) && same_bits(right, r) && same_lengths
             }
             (Change::Input(a), Change::Input(b)) => a == b,
             (Change::Tokens(a), Change::Tokens(b)) => a == b,
@@ -148,7 +157,13 @@ impl Change {
                     Slice::Range { end, .. } => end <= len,
                 })
             }
-            Change::LowRank { left, right, .. } => *shape == [left.shape()[0], right.shape()[1]],
+            Change::LowRank { left, right, lengths, .. } => {
+                let is_line = |lengths: &Value| {
+                    matches!((lengths.shape(), shape), (&[1, m], &[_, of]) if m == of)
+                        || matches!((lengths.shape(), shape), (&[n, 1], &[of, _]) if n == of)
+                };
+                *shape == [left.shape()[0], right.shape()[1]] && lengths.as_ref().is_none_or(is_line)
+            }
             Change::Input(_) | Change::Tokens(_) => true,
         }
     }
@@ -168,9 +183,13 @@ impl Change {
                 value.assign(slices, &patch)
             }
             Change::Ablate { slices, by } => ablate(value, slices, *by),
-            Change::LowRank { left, right, scale } => {
+            Change::LowRank { left, right, scale, lengths } => {
                 let scale = Value::from_f32(vec![*scale as f32], &[], &value.device());
-                value.binary(BinaryOp::Add, &left.matmul(right)?.binary(BinaryOp::Mul, &scale)?)
+                let changed = value.binary(BinaryOp::Add, &left.matmul(right)?.binary(BinaryOp::Mul, &scale)?)?; // [n, m]
+                let Some(lengths) = lengths else { return Ok(changed) };
+                let along = if lengths.shape()[0] == 1 { 0 } else { 1 };
+                let norms = changed.reduce_axis(Reduction::Norm, along)?.reshape(lengths.shape())?; // [1, m] or [n, 1]
+                changed.binary(BinaryOp::Mul, &lengths.binary(BinaryOp::Div, &norms)?)
             }
             Change::Input(_) | Change::Tokens(_) => Ok(value.clone()),
         }

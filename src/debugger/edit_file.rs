@@ -63,6 +63,8 @@ enum How {
         left: Matrix,
         right: Matrix,
         scale: f64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lengths: Option<Matrix>,
     },
 }
 
@@ -249,8 +251,9 @@ impl How {
                 op: op.and_then(op_text).map(str::to_string),
                 patch: Matrix::new(patch)?,
             },
-            Change::LowRank { left, right, scale } => {
-                How::LowRank { left: Matrix::new(left)?, right: Matrix::new(right)?, scale: *scale }
+            Change::LowRank { left, right, scale, lengths } => {
+                let lengths = lengths.as_ref().map(Matrix::new).transpose()?;
+                How::LowRank { left: Matrix::new(left)?, right: Matrix::new(right)?, scale: *scale, lengths }
             }
             Change::Ablate { slices, by } => {
                 How::Ablate { slices: slices.iter().map(slice_text).collect(), by: by.word().into() }
@@ -277,10 +280,15 @@ impl How {
                 let op = op.as_deref().map(|op| op_of(op).ok_or_else(|| format!("no operation {op:?}"))).transpose()?;
                 Ok(Change::Assign { slices: slices_of(slices)?, op, patch: patch.value(run)? })
             }
-            How::LowRank { left, right, scale } => {
+            How::LowRank { left, right, scale, lengths } => {
                 let (left, right) = (left.value(run)?, right.value(run)?);
+                let lengths = lengths.as_ref().map(|lengths| lengths.value(run)).transpose()?;
+                let is_line = |lengths: &Value| matches!(lengths.shape(), [1, _] | [_, 1]);
+                if let Some(other) = lengths.as_ref().filter(|lengths| !is_line(lengths)) {
+                    return Err(Error::refused(format!("lengths of shape {:?}", other.shape())));
+                }
                 match (left.shape(), right.shape()) {
-                    ([_, a], [b, _]) if a == b => Ok(Change::LowRank { left, right, scale: *scale }),
+                    ([_, a], [b, _]) if a == b => Ok(Change::LowRank { left, right, scale: *scale, lengths }),
                     (a, b) => Err(Error::refused(format!("factors of shapes {a:?} and {b:?}"))),
                 }
             }

@@ -42,7 +42,9 @@ pub fn whole(id: WeightId, weights: &Weights) -> Result<Value, TensorError> {
 
 /// From the layout of computation to the one that is shown.
 pub fn shown(id: WeightId, value: &Value, spec: &ModelSpec) -> Value {
-    let (h, v, columns) = (spec.head_dim, spec.v_head_dim, value.shape().last().copied().unwrap_or(1));
+    let layer = id.layer.map_or(0, usize::from);
+    let (h, v, kv_heads) = (spec.head_dim_of(layer), spec.value_dim_of(layer), spec.kv_heads_of(layer));
+    let columns = value.shape().last().copied().unwrap_or(1);
     let in_heads =
         |n: usize| value.reshape(&[value.shape()[0], n, columns / n.max(1)]).map(|value| value.permute(&[1, 0, 2]));
     let as_is = || Ok(value.clone());
@@ -50,11 +52,11 @@ pub fn shown(id: WeightId, value: &Value, spec: &ModelSpec) -> Value {
         Role::W_Q | Role::W_UQ | Role::W_UK | Role::W_UV | Role::W_rel_Q => {
             (in_heads(spec.n_heads), &[Axis::Head, Axis::None, Axis::Dim])
         }
-        Role::W_K | Role::W_V | Role::W_rel_K => (in_heads(spec.n_kv_heads), &[Axis::Head, Axis::None, Axis::Dim]),
+        Role::W_K | Role::W_V | Role::W_rel_K => (in_heads(kv_heads), &[Axis::Head, Axis::None, Axis::Dim]),
         Role::W_O => (value.reshape(&[spec.n_heads, v, columns]), &[Axis::Head, Axis::None, Axis::Dim]),
         Role::b_Q | Role::b_rel_Q => (value.reshape(&[spec.n_heads, h]), &[Axis::Head, Axis::Dim]),
-        Role::b_K | Role::b_rel_K => (value.reshape(&[spec.n_kv_heads, h]), &[Axis::Head, Axis::Dim]),
-        Role::b_V => (value.reshape(&[spec.n_kv_heads, v]), &[Axis::Head, Axis::Dim]),
+        Role::b_K | Role::b_rel_K => (value.reshape(&[kv_heads, h]), &[Axis::Head, Axis::Dim]),
+        Role::b_V => (value.reshape(&[kv_heads, v]), &[Axis::Head, Axis::Dim]),
         Role::W_U => (Ok(value.transpose()), &[Axis::Dim, Axis::Vocab]),
         Role::W_E => (as_is(), &[Axis::Vocab, Axis::Dim]),
         Role::W_pos => (as_is(), &[Axis::Pos, Axis::Dim]),

@@ -28,6 +28,11 @@ pub fn open(path: &Path) -> io::Result<File> {
     open_with(OpenOptions::new().read(true), path)
 }
 
+/// The terminal of this process, whatever its standard input is.
+pub fn terminal() -> io::Result<File> {
+    File::open("/dev/tty")
+}
+
 /// Opens a regular file as `options` say.
 pub fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     // Looking first: opening some devices does something already.

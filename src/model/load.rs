@@ -250,7 +250,7 @@ fn held(
             };
             offset += run;
             let on = used_by(id);
-            let pieces = if only && matches!(id.role, Role::W_E | Role::W_U) {
+            let pieces = if only && matches!(id.role, Role::W_E | Role::W_U | Role::W_ple) {
                 in_rows(&source, files, holdings, &on)
             } else {
                 vec![Piece::File(source.clone())]

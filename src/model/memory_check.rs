@@ -52,11 +52,15 @@ fn of_pass(model: &Model, rows: usize, length: usize, kept: u64) -> u64 {
     let held = |shape: &[usize]| if is_large(shape, &cpu) { BLOCKS } else { product(shape).saturating_mul(4) };
     let tokens = product(&[4, rows, length]);
     // The hidden neurons with the gate and its activation, or queries, keys and values, and the stream around them.
-    let (heads, kv) = (spec.n_heads, spec.n_kv_heads);
-    let heads = spec.head_dim.saturating_mul(heads + kv).saturating_add(spec.v_head_dim.saturating_mul(kv));
-    let at_once = tokens.saturating_mul((3 * spec.d_mlp).max(heads) as u64 + 4 * spec.d_model as u64);
+    let widest = |of: &dyn Fn(usize) -> usize| (0..spec.n_layers).map(of).max().unwrap_or(0);
+    let of_heads = |layer| {
+        let (kv, keys, values) = (spec.kv_heads_of(layer), spec.head_dim_of(layer), spec.value_dim_of(layer));
+        keys.saturating_mul(spec.n_heads + kv).saturating_add(values.saturating_mul(kv))
+    };
+    let (heads, d_mlp) = (widest(&of_heads), widest(&|layer| spec.mlp_of(layer)));
+    let at_once = tokens.saturating_mul((3 * d_mlp).max(heads) as u64 + 4 * spec.d_model as u64);
     let attention = held(&[rows, spec.n_heads, length, length]).saturating_mul(2);
-    let layer = tokens.saturating_mul((3 * spec.d_mlp + 2 * heads + 8 * spec.d_model) as u64);
+    let layer = tokens.saturating_mul((3 * d_mlp + 2 * heads + 8 * spec.d_model) as u64);
     let before = layer.saturating_mul(blocks.saturating_sub(1)).min(kept);
     let in_block = if blocks == 0 { 0 } else { at_once.saturating_add(attention) };
     let head = spec.is_causal_lm() && placement.last().is_cpu();

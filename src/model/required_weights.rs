@@ -2,8 +2,8 @@
 
 use super::role::{Role, WeightId};
 use super::spec::{
-    Act, Adds, Delta, Gain, Head, Latent, Logits, Mixer, ModelSpec, Norm, Positions, Projection, QkNormOver, Relative,
-    SharedExpert, Transform,
+    Act, Adds, Delta, Gain, Head, Latent, LayerInputs, Logits, Mixer, ModelSpec, Norm, Positions, Projection,
+    QkNormOver, Relative, SharedExpert, Transform,
 };
 
 /// Every weight that a model of this specification uses, in the order of use. A tied unembedding is among them.
@@ -37,6 +37,9 @@ impl Needs<'_> {
     fn before_blocks(&mut self) {
         let embed = &self.spec.embed;
         self.global(Role::W_E);
+        if self.spec.layer_inputs.is_some() {
+            self.ids.extend([Role::W_ple, Role::PleProjW, Role::PleNormW].map(WeightId::global));
+        }
         if matches!(self.spec.positions, Positions::Learned { .. }) {
             self.global(Role::W_pos);
         }
@@ -90,19 +93,28 @@ impl Needs<'_> {
         if placement.has_post_norms() {
             self.ids.extend(norm(Role::MlpPostLnW, Role::MlpPostLnB));
         }
+        if spec.layer_inputs.is_some() {
+            self.ids.extend([Role::PleGateW, Role::PleOutW].map(id));
+            let after = norm_roles(&spec.norm, Role::PlePostLnW, Role::PlePostLnB);
+            self.ids.extend(after.filter(|_| placement.has_post_norms()).map(id));
+        }
+        self.ids.extend(spec.residual.scaled_blocks.then(|| id(Role::BlockScale)));
     }
 
     fn attention(&mut self, layer: usize) {
         let spec = self.spec;
         let attention = &spec.attention;
         let id = |role| WeightId::block(layer, role);
+        let this = &spec.layers[layer];
+        let (own_keys, own_values) = (this.keys_of.is_none(), this.keys_of.is_none() && !this.values_are_keys);
+        let parts = |q, k, v| [(q, true), (k, own_keys), (v, own_values)].into_iter().filter(|part| part.1);
         if let Some(latent) = &attention.latent {
             self.ids.extend(latent_roles(latent).into_iter().map(id));
         } else {
-            self.ids.extend([Role::W_Q, Role::W_K, Role::W_V].map(id));
+            self.ids.extend(parts(Role::W_Q, Role::W_K, Role::W_V).map(|(role, _)| id(role)));
         }
         if attention.qkv_bias {
-            self.ids.extend([Role::b_Q, Role::b_K, Role::b_V].map(id));
+            self.ids.extend(parts(Role::b_Q, Role::b_K, Role::b_V).map(|(role, _)| id(role)));
         }
         if let Some(Adds::Products(products)) = spec.relative.map(|relative| relative.adds)
             && !products.shared
@@ -116,8 +128,9 @@ impl Needs<'_> {
             self.ids.extend(attention.qkv_bias.then_some(id(Role::AttnGateB)));
         }
         if let Some(qk) = &attention.qk_norm {
-            let both = [(Role::QNormW, Role::QNormB, spec.n_heads), (Role::KNormW, Role::KNormB, spec.n_kv_heads)];
-            for (gain, bias, heads) in both {
+            let (q, k) = (spec.n_heads, spec.kv_heads_of(layer));
+            let both = [(Role::QNormW, Role::QNormB, q), (Role::KNormW, Role::KNormB, k)];
+            for (gain, bias, heads) in both.into_iter().take(1 + usize::from(own_keys)) {
                 for role in norm_roles(&qk.norm, gain, bias) {
                     match qk.over {
                         QkNormOver::EachHead => self.ids.extend((0..heads).map(|h| WeightId::part(layer, h, role))),
@@ -290,13 +303,16 @@ pub fn norm_roles(norm: &Norm, gain: Role, bias: Role) -> impl Iterator<Item = R
 /// Shape of a weight as the model uses it: `[in, out]` for linear layers.
 pub fn shape_of(spec: &ModelSpec, id: WeightId) -> Vec<usize> {
     use Role::*;
-    let (d, vocab, h, narrow) = (spec.d_model, spec.vocab, spec.head_dim, spec.embed.width);
-    let (q, kv, v) = (spec.n_heads * h, spec.n_kv_heads * h, spec.v_head_dim);
+    let (d, vocab, narrow) = (spec.d_model, spec.vocab, spec.embed.width);
+    let layer = id.layer.map_or(0, usize::from);
+    let (h, v, kv_heads) = (spec.head_dim_of(layer), spec.value_dim_of(layer), spec.kv_heads_of(layer));
+    let (q, kv) = (spec.n_heads * h, kv_heads * h);
+    let inputs = spec.layer_inputs.unwrap_or(LayerInputs { width: 0, vocab: 0 });
     let latent = spec.attention.latent;
     let [from_q, from_kv, shared_keys] =
         latent.map_or([0; 3], |latent| [latent.queries.unwrap_or(0), latent.keys, latent.shared]);
     let experts = spec.experts.unwrap_or_default();
-    let m = if id.index.is_some() { experts.width } else { spec.d_mlp };
+    let m = if id.index.is_some() { experts.width } else { spec.mlp_of(layer) };
     let shared = experts.shared.map_or(0, |shared| shared.width);
     // What the embedding's norm and the position table are as wide as.
     let embedded = if spec.embed.project == Some(Projection::OfSum) { narrow } else { d };
@@ -323,6 +339,12 @@ pub fn shape_of(spec: &ModelSpec, id: WeightId) -> Vec<usize> {
         DenseW => dense().map_or(vec![0, 0], |dense| vec![dense.input, dense.output]),
         DenseB => vec![dense().map_or(0, |dense| dense.output)],
         W_E | W_U => vec![vocab, narrow],
+        W_ple => vec![inputs.vocab, spec.n_layers * inputs.width],
+        PleProjW => vec![d, spec.n_layers * inputs.width],
+        PleNormW => vec![inputs.width],
+        PleGateW => vec![d, inputs.width],
+        PleOutW => vec![inputs.width, d],
+        BlockScale => vec![1],
         W_pos => match spec.positions {
             Positions::Learned { rows, .. } => vec![rows, embedded],
             _ => vec![0, embedded],
@@ -347,12 +369,12 @@ pub fn shape_of(spec: &ModelSpec, id: WeightId) -> Vec<usize> {
         W_Q | W_rel_Q => vec![d, q],
         AttnGateW => vec![d, spec.n_heads * v],
         W_K | W_rel_K => vec![d, kv],
-        W_V => vec![d, spec.n_kv_heads * v],
+        W_V => vec![d, kv_heads * v],
         W_O => vec![spec.n_heads * v, d],
         b_Q | b_rel_Q => vec![q],
         b_K | b_rel_K => vec![kv],
         AttnGateB => vec![spec.n_heads * v],
-        b_V => vec![spec.n_kv_heads * v],
+        b_V => vec![kv_heads * v],
         MixQ | MixK => vec![d, delta.keys()],
         MixV | MixGate => vec![d, delta.values()],
         MixA | MixB => vec![d, delta.heads],
@@ -365,7 +387,7 @@ pub fn shape_of(spec: &ModelSpec, id: WeightId) -> Vec<usize> {
         MixConv => vec![d, 0],
         MixXB | MixGateB | MixOutGateB | MixConvB | MixOB => vec![d],
         QNormW | QNormB => per_head(spec.n_heads),
-        KNormW | KNormB => per_head(spec.n_kv_heads),
+        KNormW | KNormB => per_head(kv_heads),
         Sinks => vec![spec.n_heads],
         W_router => vec![d, experts.count],
         b_choice => vec![experts.count],
@@ -383,8 +405,8 @@ pub fn shape_of(spec: &ModelSpec, id: WeightId) -> Vec<usize> {
         PoolerW => vec![d, d],
         ClassifierW => vec![last_width(spec), spec.labels().len()],
         ClassifierB => vec![spec.labels().len()],
-        Ln1W | Ln1B | b_O | AttnPostLnW | AttnPostLnB | Ln2W | Ln2B | b_out | MlpPostLnW | MlpPostLnB | LnFinalW
-        | LnFinalB | RelLnW | RelLnB | EmbedProjB | PoolerB | PoolerLnW | PoolerLnB => vec![d],
+        Ln1W | Ln1B | b_O | AttnPostLnW | AttnPostLnB | Ln2W | Ln2B | b_out | MlpPostLnW | MlpPostLnB | PlePostLnW
+        | PlePostLnB | LnFinalW | LnFinalB | RelLnW | RelLnB | EmbedProjB | PoolerB | PoolerLnW | PoolerLnB => vec![d],
     }
 }
 

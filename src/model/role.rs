@@ -60,6 +60,12 @@ roles! {
     Before {
         /// Token embedding, `[V, d]`; narrower than the model where it is projected.
         W_E: Table = "W_E",
+        /// Second table of tokens, of which each block has a part, `[tokens, layers p]`.
+        W_ple: Table = "W_ple",
+        /// Projection of the token embedding to as many features, `[d, layers p]`.
+        PleProjW: Linear = "ple_proj.W",
+        /// Gain `[p]` of the norm of each part.
+        PleNormW: Vector = "ple_norm.w",
         /// Position table, `[positions, d]`.
         W_pos: Table = "W_pos",
         /// Token-type table, `[types, d]`.
@@ -200,6 +206,15 @@ roles! {
         /// Gain `[d]` of the norm on what the MLP adds.
         MlpPostLnW: Vector = "mlp_post_ln.w",
         MlpPostLnB: Vector = "mlp_post_ln.b",
+        /// Gate of what the block gets of the tokens, `[d, p]`.
+        PleGateW: Linear = "ple.W_gate",
+        /// Projection back to the stream, `[p, d]`.
+        PleOutW: Linear = "ple.W_out",
+        /// Gain `[d]` of the norm on what is added then.
+        PlePostLnW: Vector = "ple_post_ln.w",
+        PlePostLnB: Vector = "ple_post_ln.b",
+        /// What the output of the block is multiplied by, `[1]`.
+        BlockScale: Vector = "block_scale",
     }
     After {
         /// Gain `[d]` of the final norm.

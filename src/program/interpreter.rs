@@ -56,6 +56,11 @@ fn computed(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> 
         Kernel::ZeroPadding => basic::zero_padding(&basic::add(inputs), context),
         Kernel::Same => inputs[0].clone(),
         Kernel::Scale { factor } => basic::scale(inputs[0].clone(), *factor),
+        Kernel::Times => basic::times(&inputs[0], &first()?),
+        Kernel::LayerInputs { norm, factor, width } => {
+            norm::layer_inputs([&inputs[0], &inputs[1]], norm, (*factor, *width), &all()?, norm::whole)
+        }
+        Kernel::Features { start, width } => basic::features(&inputs[0], *start, *width),
         Kernel::Project => {
             let mut parts = vec![product(&inputs[0])?];
             parts.extend_from_slice(&inputs[1..]);

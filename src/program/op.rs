@@ -33,6 +33,12 @@ pub enum Kernel {
     ZeroPadding,
     /// Its input times a factor.
     Scale { factor: f64 },
+    /// Its input times the only number of a weight.
+    Times,
+    /// `(norm(x factor) + y) / sqrt(2)` of two inputs, the norm over each `width` features: `T n`.
+    LayerInputs { norm: Norm, factor: f64, width: usize },
+    /// Features from `start` on of its input.
+    Features { start: usize, width: usize },
     /// `x W + b` of the first input, plus the other inputs: `T d`.
     Project,
     /// `sqrt(var + eps)` of the last axis, biased variance; `T 1`.

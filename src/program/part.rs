@@ -32,6 +32,7 @@ named! {
         K = "attn.k",
         V = "attn.v",
         Gate = "attn.gate",
+        VNorm = "attn.v_norm",
         QNorm = "attn.q_norm",
         KNorm = "attn.k_norm",
         RotQ = "attn.rot_q",
@@ -97,6 +98,20 @@ named! {
         MlpPostLnOut = "mlp_post_ln.out",
         /// What the MLP adds to the residual stream.
         MlpOut = "mlp_out",
+        /// The residual stream after the MLP, where something follows it in the block.
+        ResidMlp = "resid_mlp",
+        /// What the block gets of the tokens.
+        PleInput = "ple.input",
+        PlePre = "ple.pre",
+        PlePost = "ple.post",
+        PleOutput = "ple.out",
+        PlePostLnScale = "ple_post_ln.scale",
+        PlePostLnNormalized = "ple_post_ln.normalized",
+        PlePostLnOut = "ple_post_ln.out",
+        /// What is added to the residual stream of it.
+        PleOut = "ple_out",
+        /// The residual stream with that.
+        ResidPle = "resid_ple",
     }
 }
 

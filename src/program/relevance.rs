@@ -70,6 +70,9 @@ fn forward(op: &Op, x: &[Value], weights: &Weights, context: &Context) -> Result
             constant[0] = x[0].untracked();
             execute(op, &constant, weights, context)?
         }
+        Kernel::LayerInputs { norm, factor, width } => {
+            norm::layer_inputs([&x[0], &x[1]], norm, (*factor, *width), &all()?, norm::whole_detached)
+        }
         Kernel::HeadNorm { norm, over, clip: None } => norm::of_heads_detached(&x[0], norm, *over, &all()?),
         Kernel::HeadNorm { .. } => return no_rule("a norm of queries and keys with a bound"),
         Kernel::Unit { eps, factor } => norm::unit_detached(&x[0], *eps, *factor),

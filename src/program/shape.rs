@@ -58,7 +58,7 @@ pub(super) fn check_room(op: &Op, inputs: &[Value], weights: &Weights, context: 
         device.check(&op.site, &out, &op.axes)?;
     }
     // The rows of a vocabulary are as many as the output is wide.
-    let others = op.weights.iter().filter(|id| !matches!(id.role, Role::W_E | Role::W_U));
+    let others = op.weights.iter().filter(|id| !matches!(id.role, Role::W_E | Role::W_U | Role::W_ple));
     let widths = others.filter_map(|&id| weights.shape(id)?.get(1).copied());
     let hidden = [rows, span.len(), widths.max().unwrap_or(0)];
     device.check(&op.site, &hidden, &[Axis::Row, Axis::Pos, Axis::None])

@@ -30,8 +30,13 @@ fn reference(name: &str, of: &str) -> Vec<f64> {
     }
 }
 
+/// The model that an adapter is of, by the name of its folder: `llama-dora` is of llama.
+fn base(name: &str) -> &str {
+    if name == "bert-seqcls" { name } else { name.split_once('-').map_or(name, |(base, _)| base) }
+}
+
 fn bench(name: &str, device: &Device) -> Bench {
-    bench_of(model(name.split_once("qwen2-").map_or(name, |_| "qwen2"), device), name)
+    bench_of(model(base(name), device), name)
 }
 
 fn bench_of(model: Model, name: &str) -> Bench {
@@ -51,7 +56,7 @@ fn check(found: &[f64], wanted: &[f64], what: &str) {
 
 #[test]
 fn an_adapter_computes_what_peft_computes_in_a_branch_of_its_own() {
-    for name in ["gpt2", "llama", "gpt_neox", "bloom", "phi3", "falcon", "bert-seqcls"] {
+    for name in ["gpt2", "llama", "gpt_neox", "bloom", "phi3", "falcon", "bert-seqcls", "gpt2-pickled"] {
         let mut bench = bench(name, &Device::cpu());
         check(&bench.numbers("logits"), &reference(name, "base"), name);
         let base = bench.everything();
@@ -69,10 +74,73 @@ fn an_adapter_computes_what_peft_computes_in_a_branch_of_its_own() {
 }
 
 #[test]
+fn weights_with_lengths_and_rows_of_their_own_are_those_of_peft() {
+    for name in ["gpt2-dora", "phi3-dora", "gpt_neox-dora", "llama-dora", "llama-tokens", "qwen2-tokens"] {
+        let mut bench = bench(name, &Device::cpu());
+        check(&bench.numbers("logits"), &reference(name, "base"), name);
+        let base = bench.everything();
+        bench.run(&format!("lora load {}", adapter(name).display()));
+        check(&bench.numbers("logits"), &reference(name, "adapted"), name);
+        let adapted = bench.everything();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("edits.json");
+        bench.script(&format!("save edits {}\nlora off", file.display()));
+        assert_eq!(bench.everything(), base, "{name}: the base is as it was");
+        bench.run(&format!("load edits {}", file.display()));
+        assert_eq!(bench.everything(), adapted, "{name}: edits are data");
+    }
+    let mut bench = bench("llama-dora", &Device::cpu());
+    bench.run(&format!("lora load {}", adapter("llama-dora").display()));
+    let said = bench.text("lora");
+    assert!(said.contains("blocks.0.attn.W_O: rank 2, times 2, then scaled to trained lengths"), "{said}");
+    let mut bench = self::bench("llama-tokens", &Device::cpu());
+    let said = bench.text(&format!("lora load {}", adapter("llama-tokens").display()));
+    assert!(said.contains("3 weights changed"), "{said}");
+    let said = bench.text("lora");
+    assert!(said.contains("W_E: row 88 replaced") && said.contains("W_E: rows 270 to 272 replaced"), "{said}");
+}
+
+#[test]
+fn lengths_and_rows_that_do_not_fit_are_refused() {
+    let refused = |name: &str, config: &dyn Fn(&mut serde_json::Value), tensor: &dyn Fn(&mut Vec<Tensor>)| {
+        let folder = tempfile::tempdir().unwrap();
+        let text = std::fs::read_to_string(adapter(name).join("adapter_config.json")).unwrap();
+        let mut json = serde_json::from_str(&text).unwrap();
+        config(&mut json);
+        std::fs::write(folder.path().join("adapter_config.json"), json.to_string()).unwrap();
+        let mut all = tensors(&adapter(name).join("adapter_model.safetensors"));
+        tensor(&mut all);
+        write(&folder.path().join("adapter_model.safetensors"), &all);
+        adapters::read(folder.path(), &model(base(name), &Device::cpu())).map(|_| ()).unwrap_err().to_string()
+    };
+    let lengths = |tensor: &&mut Tensor| tensor.name.ends_with("o_proj.lora_magnitude_vector");
+    let said = refused("llama-dora", &|_| (), &|all| {
+        let tensor = all.iter_mut().find(lengths).unwrap();
+        *tensor = Tensor::f32(&tensor.name, &[3], &[1.0; 3]);
+    });
+    assert!(said.contains("lora_magnitude_vector has 3 lengths, the module 32 outputs"), "{said}");
+    let said = refused("llama-dora", &|_| (), &|all| all.retain(|tensor| !tensor.name.contains("magnitude")));
+    assert!(said.contains("no lora_magnitude_vector, though \"use_dora\" is set"), "{said}");
+    let said = refused("llama-dora", &|config| config["use_dora"] = false.into(), &|_| ());
+    assert!(said.contains("though \"use_dora\" is not set"), "{said}");
+    let tokens = |tokens: serde_json::Value| {
+        refused("llama-tokens", &|config| config["trainable_token_indices"] = tokens.clone(), &|_| ())
+    };
+    let said = tokens([1, 2, 3, 384].as_slice().into());
+    assert!(said.contains("the row of token 384, and the vocabulary has 384 rows"), "{said}");
+    let said = tokens([1, 2].as_slice().into());
+    assert!(said.contains("trainable_tokens_delta is [2, 32] in the model, and [4, 32] here"), "{said}");
+    let said = tokens(serde_json::Value::Null);
+    assert!(said.contains("rows of tokens that \"trainable_token_indices\" does not name"), "{said}");
+}
+
+#[test]
 fn an_adapter_computes_the_same_through_wgpu() {
-    let mut bench = bench("llama", &vulkan());
-    bench.run(&format!("lora load {}", adapter("llama").display()));
-    check(&bench.numbers("logits"), &reference("llama", "adapted"), "llama");
+    for name in ["llama", "llama-dora"] {
+        let mut bench = bench(name, &vulkan());
+        bench.run(&format!("lora load {}", adapter(name).display()));
+        check(&bench.numbers("logits"), &reference(name, "adapted"), name);
+    }
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use llmdbg::answer::Answer;
 use llmdbg::cli;
 use llmdbg::commands::{ALL, COUNTERPARTS, Takes, commands};
-use llmdbg::model::checkpoint::gguf_architectures;
-use llmdbg::model::families::FAMILIES;
+use llmdbg::model::checkpoint::{StoredType, gguf_architectures, gguf_types, loadable};
+use llmdbg::model::families::{FAMILIES, with_text_part};
 use regex::Regex;
 use sha2::Digest as _;
 
@@ -88,31 +88,56 @@ fn the_fixtures_are_those_of_their_manifest() {
     assert!(wrong.is_empty(), "not as in tests/fixtures/MANIFEST: {wrong:?}");
 }
 
-/// The names between backticks or commas of one entry of a page, which begins with `start` and ends with the paragraph.
+/// The text of one entry of a page, which begins with `start` and ends with the paragraph.
 fn entry(page: &str, start: &str) -> String {
     let text = fs::read_to_string(root().join(page)).unwrap();
     let rest = text.split_once(start).unwrap_or_else(|| panic!("{page} has no entry {start:?}")).1;
     rest.split("\n- ").next().unwrap().split("\n\n").next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Without a text between brackets.
-fn plain(text: &str) -> String {
-    Regex::new(r" \([^)]*\)").unwrap().replace_all(text, "").into_owned()
+/// What the program can open, as a table.
+fn opened() -> String {
+    let families = FAMILIES.iter().flat_map(|family| family.model_types()).copied();
+    let gguf: BTreeSet<&str> = gguf_types().map(StoredType::name).collect();
+    let list = |names: &mut dyn Iterator<Item = &'static str>| names.collect::<Vec<_>>().join(", ");
+    let rows = [
+        ("families, by `model_type`", list(&mut families.clone())),
+        ("models that read images too, of which the text part is opened", list(&mut with_text_part())),
+        ("files", "safetensors, GGUF, PyTorch (`.bin`, `.pt`, `.pth`), each single or sharded".into()),
+        ("architectures of GGUF files", list(&mut gguf_architectures())),
+        ("types of tensors in GGUF files", list(&mut loadable().filter(|name| gguf.contains(name)))),
+        (
+            "types of tensors in other files",
+            list(
+                &mut loadable()
+                    .filter(|name| !name.contains('_') || name.starts_with("f8"))
+                    .filter(|name| *name != "mxfp4"),
+            ),
+        ),
+    ];
+    let rows = rows.map(|(what, names)| format!("| {what} | {names} |\n"));
+    format!("| what | names |\n|---|---|\n{}", rows.concat())
 }
 
 #[test]
-fn the_families_that_are_named_and_counted_are_those_of_the_program() {
-    let types: BTreeSet<String> =
-        FAMILIES.iter().flat_map(|family| family.model_types()).map(|name| (*name).to_string()).collect();
-    let listed = plain(&entry("docs/limits.md", "- Families: "));
-    let listed = listed.split('.').next().unwrap().split([',', ';']);
-    assert_eq!(listed.map(|name| name.trim().to_string()).collect::<BTreeSet<_>>(), types);
-    let page = entry("docs/limits.md", "- GGUF: the architectures ");
-    let gguf: BTreeSet<&str> = page.split('.').next().unwrap().split(',').map(str::trim).collect();
-    assert_eq!(gguf, gguf_architectures().collect());
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let sentence = format!("Models of {} types", types.len());
-    assert!(readme.contains(&sentence), "README.md does not say \"{sentence}\"");
+fn the_families_types_and_containers_that_are_named_and_counted_are_those_of_the_program() {
+    let (begin, end) = ("<!-- what can be opened -->\n", "<!-- end of what can be opened -->\n");
+    let (page, readme) = (root().join("docs/limits.md"), root().join("README.md"));
+    let (mut limits, mut first) = (fs::read_to_string(&page).unwrap(), fs::read_to_string(&readme).unwrap());
+    let count = FAMILIES.iter().map(|family| family.model_types().len()).sum::<usize>();
+    let counted = Regex::new(r"Models of \d+ types").unwrap();
+    if std::env::var_os("UPDATE_DOCS").is_some_and(|set| set == "1") {
+        let (before, rest) = limits.split_once(begin).unwrap();
+        let after = rest.split_once(end).unwrap().1;
+        limits = format!("{before}{begin}{}{end}{after}", opened());
+        fs::write(&page, &limits).unwrap();
+        first = counted.replace(&first, format!("Models of {count} types")).into_owned();
+        fs::write(&readme, &first).unwrap();
+    }
+    let current = limits.contains(&format!("{begin}{}{end}", opened()));
+    assert!(current, "the table of docs/limits.md is not current: run this test with UPDATE_DOCS=1");
+    let sentence = format!("Models of {count} types");
+    assert!(first.contains(&sentence), "README.md does not say \"{sentence}\"");
 }
 
 #[test]

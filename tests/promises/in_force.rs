@@ -63,6 +63,7 @@ const COMMANDS: [(&str, &str, Policy); 58] = [
     ("run", "circuits L1H0", OfWeights("set param(\"L1.attn.W_V\") *= 2")),
     ("run", "spectrum L1.resid_post", Differs),
     ("run", "stream", Differs),
+    ("run", "why logit[5]", Differs),
     ("run", "activations", Differs),
     ("run", "neuron L2N3", Differs),
     ("run", "neuron L2N3 DIR/texts.txt", Differs),

@@ -222,6 +222,37 @@ fn rotations_of_gguf_files_are_stretched_as_llama_cpp_does_it() {
     computes(&file, first, [-1.8675, 1.65492, 1.00063, 0.04911]);
 }
 
+/// A twin of a GGUF fixture with another setting in a section of its configuration.
+fn twin(name: &str, section: &str, key: &str, value: Json) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(format!("{}/tests/fixtures/gguf/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    let path = folder.path().join("config.json");
+    let mut config: Json = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    config[section][key] = value;
+    fs::write(&path, config.to_string()).unwrap();
+    folder
+}
+
+#[test]
+fn rotations_of_mistral_3_and_granite_are_those_of_llama_cpp() {
+    // As for YaRN with `mscale` and `mscale_all_dim` 1: nothing multiplies cosine and sine.
+    let (_folder, file) = gguf("mistral3.f32", &[("mistral3.rope.scaling.yarn_log_multiplier", Meta::Number(1.0))]);
+    let theirs = twin("mistral3.f32", "rope_parameters", "attention_factor", json!(1.0));
+    let (mut ours, mut theirs) = (pass(&file), pass(theirs.path()));
+    close(&logits(&mut ours, -1), &logits(&mut theirs, -1));
+    assert!(!ours.text("info model").contains("not used of"), "{}", ours.text("info model"));
+    // A Granite whose positions are said not to be rotated has none.
+    let (_folder, file) = gguf("granite4-dense.f32", &[("granite.rope.scaling.finetuned", Meta::Flag(false))]);
+    let theirs = with("granite4-dense", "position_embedding_type", Json::Null);
+    let (mut ours, mut theirs) = (pass(&file), pass(theirs.path()));
+    close(&logits(&mut ours, -1), &logits(&mut theirs, -1));
+    let (_folder, file) = gguf("granitemoe.f32", &[("granitemoe.rope.scaling.finetuned", Meta::Flag(false))]);
+    assert!(refusal(&file).contains("granitemoe.rope.scaling.finetuned = false"), "{}", refusal(&file));
+}
+
 #[test]
 fn windows_of_gguf_files_are_those_of_llama_cpp() {
     // The fixture has windows in its first and third layer; the file alone does not say so.
@@ -238,6 +269,9 @@ fn windows_of_gguf_files_are_those_of_llama_cpp() {
         ("mixtral.f32", "llama.attention.sliding_window"),
         ("qwen2.f32", "qwen2.attention.sliding_window"),
         ("starcoder2.f32", "starcoder2.attention.sliding_window"),
+        ("mistral3.f32", "mistral3.attention.sliding_window"),
+        // Of EXAONE 4 it does in files of 64 layers.
+        ("exaone4.f32", "exaone4.attention.sliding_window"),
     ] {
         let (_folder, file) = gguf(name, &[(key, Meta::Size(3))]);
         let plain = format!("{}/tests/fixtures/gguf/{name}.gguf", env!("CARGO_MANIFEST_DIR"));
@@ -261,8 +295,11 @@ fn keys_that_are_not_used_are_told() {
     let keys = "llama.attention.some_new_setting, llama.attention.temperature_scale, llama.list";
     assert!(told.contains(&format!("not used of {}: {keys}", file.display())), "{told}");
     // The fixtures have no key that is not known.
-    for name in ["llama.f32", "gemma3_text.f32", "modernbert.f32", "qwen2_moe.f32", "bert-sentence.f32"] {
-        let (_folder, file) = gguf(name, &[]);
+    for name in "llama gemma3_text modernbert qwen2_moe bert-sentence exaone4 ernie4_5 glm granitemoe granite4-dense \
+        jais2 mistral3 nomic_bert seed_oss gemma-embedding"
+        .split_whitespace()
+    {
+        let (_folder, file) = gguf(&format!("{name}.f32"), &[]);
         let told = pass(&file).text("info model");
         assert!(!told.contains("not used of"), "{name}: {told}");
     }
@@ -357,15 +394,14 @@ fn settings_that_are_not_computed_are_refused_by_name() {
 fn reasons_for_what_cannot_be_opened_are_true() {
     let of = |model_type: &str| refusal(with("llama", "model_type", json!(model_type)).path());
     for (model_type, reason) in [
-        ("gemma4", "take a part of the token embedding"),
+        ("gemma4_unified", "take a part of the token embedding"),
         ("gemma3n", "several parallel parts"),
         ("kosmos-2", "it reads images"),
-        ("qwen3_5_text", "linear attention"),
-        ("gpt_oss", "sinks"),
+        ("kimi_linear", "linear attention"),
+        ("granite_swa", "sinks"),
         ("t5gemma", "it is an encoder-decoder pair; "),
-        ("ministral3", "queries grow"),
         ("neobert", "rotary positions"),
-        ("esm", "norms before"),
+        ("rembert", "two widths"),
         ("bitnet", "three values"),
         ("flux_capacitor", "llmdbg does not know this architecture"),
     ] {
@@ -378,6 +414,22 @@ fn reasons_for_what_cannot_be_opened_are_true() {
     for name in ["gpt2", "granitemoehybrid", "modernbert", "xlm-roberta", "command-r", "modern-bert"] {
         assert!(listed.split_whitespace().any(|word| word == name), "{name}: {listed}");
     }
+}
+
+#[test]
+fn gemma_4_is_computed_and_what_its_other_sizes_have_besides_is_refused() {
+    for (key, value, why) in [
+        ("enable_moe_block", json!(true), "enable_moe_block = true is not supported: experts beside a dense MLP"),
+        ("use_bidirectional_attention", json!("audio"), "known values are all and vision"),
+        ("vocab_size_per_layer_input", json!(64), "vocab_size_per_layer_input = 64 is not supported"),
+        ("per_layer_config", json!({"1": {"intermediate_size": 8}}), "layers differ in heads only"),
+        ("num_kv_shared_layers", json!(4), "\"num_kv_shared_layers\" is 4 of 4 layers"),
+    ] {
+        let refused = refusal(with("gemma4_text", key, value).path());
+        assert!(refused.contains(why), "{refused}");
+    }
+    let images = with("gemma4_text", "use_bidirectional_attention", json!("vision"));
+    assert_eq!(pass(images.path()).bits("logits"), pass(&fixture("gemma4_text")).bits("logits"));
 }
 
 #[test]

@@ -34,6 +34,7 @@ const HEADS: &[(&str, &str, bool)] = &[
     ("falcon", "lm_head.weight", true),
     ("gemma2", "lm_head.weight", true),
     ("gemma3_text", "lm_head.weight", true),
+    ("gemma4_text", "lm_head.weight", true),
     ("glm4", "lm_head.weight", false),
     ("glm4_moe", "lm_head.weight", false),
     ("glm4_moe_lite", "lm_head.weight", false),
@@ -363,14 +364,20 @@ fn gguf(name: &str) -> PathBuf {
 /// What files of llama.cpp may leave out, tried with llama.cpp itself: the head where it is the embedding then, and factors and biases that
 /// a model need not have. Everything else it refuses, too.
 const OPTIONAL: &[(&str, &str)] = &[
+    ("exaone4", "output.weight"),
+    ("exaone4", "rope_freqs.weight"),
+    ("glm", "output.weight"),
     ("glm4", "output.weight"),
+    ("jais2", "output.weight"),
     ("llama", "output.weight"),
     ("llama", "rope_freqs.weight"),
     ("mistral", "output.weight"),
+    ("mistral3", "output.weight"),
     ("mixtral", "output.weight"),
     ("phi3", "output.weight"),
     ("qwen3", "output.weight"),
     ("qwen3_moe", "output.weight"),
+    ("seed_oss", "output.weight"),
 ];
 
 #[test]

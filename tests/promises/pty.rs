@@ -13,6 +13,9 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system}
 /// Longest wait for anything: the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// After so long without a byte, a frame is complete.
+const SILENCE: Duration = Duration::from_millis(400);
+
 /// The program on a pseudo-terminal, and what its terminal shows.
 pub struct Terminal {
     child: Box<dyn Child + Send + Sync>,
@@ -106,6 +109,19 @@ impl Terminal {
             self.screen.process(&bytes);
             self.raw.extend(bytes);
         }
+    }
+
+    /// How many bytes keys cost that change the screen.
+    pub fn cost(&mut self, keys: &str) -> usize {
+        self.listen(SILENCE);
+        let before = self.sent();
+        self.press(keys);
+        let start = Instant::now();
+        while self.sent() == before {
+            assert!(start.elapsed() < PATIENCE, "{keys:?} changes nothing:\n{}", self.contents());
+            self.listen(SILENCE);
+        }
+        self.sent() - before
     }
 
     /// How many bytes were sent so far.

@@ -160,7 +160,6 @@ fn the_tree_is_walked_by_numbers_and_what_is_edited_is_named() {
 fn keys_of_earlier_passes_are_followed() {
     let mut b = bench("llama", 6);
     b.run("generate 3");
-    b.run("continue");
     let mut tree = tree(&mut b, "logits[pos=-1, vocab=5]");
     let program = b.console.session.run.program.clone();
     let head = (0..200).find_map(|node| {

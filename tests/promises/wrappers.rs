@@ -79,9 +79,9 @@ fn a_text_part_that_is_not_known_is_refused_by_its_own_name() {
         fs::copy(original.join(name), copy.path().join(name)).unwrap();
     }
     let mut config = read(&original.join("config.json"));
-    config["text_config"]["model_type"] = json!("ministral3");
+    config["text_config"]["model_type"] = json!("gemma3n_text");
     fs::write(copy.path().join("config.json"), config.to_string()).unwrap();
     let error =
         load(&ModelSource::Path(copy.path().to_owned()), &Device::cpu()).expect_err("it is refused").to_string();
-    assert!(error.contains("\"ministral3\" is not supported: its queries grow"), "{error}");
+    assert!(error.contains("\"gemma3n_text\" is not supported: its residual stream"), "{error}");
 }

@@ -54,7 +54,7 @@ pub fn skip(console: &mut Console, call: Call<'_>) -> Done {
     for place in places::places(&console.session, &location)? {
         let adds: Vec<usize> = match &place.target {
             location::Target::Module(path) => {
-                let sites = ["attn", "mlp"].map(|part| match path.strip_suffix(&format!(".{part}")) {
+                let sites = ["attn", "mlp", "ple"].map(|part| match path.strip_suffix(&format!(".{part}")) {
                     Some(block) => format!("{block}.{part}_out"),
                     None => format!("{path}.{part}_out"),
                 });
@@ -86,7 +86,7 @@ impl Console {
             match &place.target {
                 location::Target::Site(name) => ops.extend(program.op_of(name).map(|op| (op, place.head))),
                 location::Target::Module(path) => {
-                    let adds = ["attn_out", "mixer_out", "mlp_out"].map(|name| format!("{path}.{name}"));
+                    let adds = ["attn_out", "mixer_out", "mlp_out", "ple_out"].map(|part| format!("{path}.{part}"));
                     let parts: Vec<usize> = adds.iter().filter_map(|site| program.op_of(site)).collect();
                     match program.module_of(path) {
                         Some(module) if parts.is_empty() => ops.push((program.modules[module].end - 1, None)),

@@ -1,5 +1,6 @@
 //! `lora`: a low-rank adapter as a branch of the model that it was trained on.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,6 +9,8 @@ use crate::commands::frame::Done;
 use crate::commands::state::{Call, Console};
 use crate::debugger::{Change, Edit, Error, Mark, Result, Target};
 use crate::model::adapter::{self, Adapter, Delta};
+use crate::model::role::WeightId;
+use crate::tensor::ops::Slice;
 
 /// What edits of an adapter are called, so that they are found again.
 const COMMAND: &str = "lora on";
@@ -53,10 +56,15 @@ fn on(console: &mut Console) -> Done {
         from: Mark::START,
         target: Target::Weight(*id),
         change: match delta {
-            Delta::LowRank { left, right, scale } => {
-                Change::LowRank { left: left.clone(), right: right.clone(), scale: *scale }
+            Delta::LowRank { left, right, scale, lengths } => {
+                let (left, right, lengths) = (left.clone(), right.clone(), lengths.clone());
+                Change::LowRank { left, right, scale: *scale, lengths }
             }
             Delta::Replace(weight) => Change::Assign { slices: Vec::new(), op: None, patch: weight.clone() },
+            Delta::Rows { first, rows } => {
+                let slice = Slice::Range { start: *first, end: first + rows.shape()[0], step: 1 };
+                Change::Assign { slices: vec![slice], op: None, patch: rows.clone() }
+            }
         },
         lasting: true,
         text: COMMAND.to_string(),
@@ -64,7 +72,8 @@ fn on(console: &mut Console) -> Done {
     let edits = adapter.deltas.iter().map(edit).collect();
     let done = console.session.run.open_branch("lora", edits)?;
     let branch = done.branch.unwrap_or_default();
-    let mut text = format!("The adapter is on: {} weights changed; branch {branch}", adapter.deltas.len());
+    let weights: BTreeSet<WeightId> = adapter.deltas.iter().map(|(id, _)| *id).collect();
+    let mut text = format!("The adapter is on: {} weights changed; branch {branch}", weights.len());
     if done.replayed > 0 {
         text.push_str(&format!("; {} ops computed again", done.replayed));
     }
@@ -106,8 +115,13 @@ fn report(console: &Console) -> String {
     let mut lines = vec![format!("{}: {} numbers", adapter.path.display(), adapter.parameters)];
     lines.extend(adapter.base.as_ref().map(|base| format!("trained on {base}")));
     lines.extend(adapter.deltas.iter().map(|(id, delta)| match delta {
-        Delta::LowRank { left, scale, .. } => format!("{id}: rank {}, times {scale}", left.shape()[1]),
+        Delta::LowRank { left, scale, lengths, .. } => {
+            let lengths = if lengths.is_some() { ", then scaled to trained lengths" } else { "" };
+            format!("{id}: rank {}, times {scale}{lengths}", left.shape()[1])
+        }
         Delta::Replace(_) => format!("{id}: replaced"),
+        Delta::Rows { first, rows } if rows.shape()[0] == 1 => format!("{id}: row {first} replaced"),
+        Delta::Rows { first, rows } => format!("{id}: rows {first} to {} replaced", first + rows.shape()[0] - 1),
     }));
     let place = if is_on(console) { "on" } else { "off" };
     lines.push(format!("{place} in branch {}", console.session.run.branch().name));

@@ -1,5 +1,7 @@
 //! Commands that report the session: `info`, `backtrace`, `list`, `focus`.
 
+use std::collections::BTreeSet;
+
 use crate::answer::text::quoted;
 use crate::answer::{Answer, Table};
 use crate::commands::frame::Done;
@@ -30,18 +32,26 @@ pub fn info(console: &mut Console, call: Call<'_>) -> Done {
 pub fn model(console: &Console) -> Answer {
     let run = &console.session.run;
     let spec = &run.model.spec;
-    let ModelSpec { family, n_layers, n_heads, head_dim, d_model, d_mlp, vocab, max_positions, .. } = spec;
+    let ModelSpec { family, n_layers, n_heads, d_model, vocab, max_positions, .. } = spec;
+    let each = |of: &dyn Fn(usize) -> usize| -> String {
+        let all: BTreeSet<usize> = (0..*n_layers).map(of).collect();
+        all.iter().map(usize::to_string).collect::<Vec<_>>().join(" or ")
+    };
+    let (width, mlp) = (each(&|layer| spec.head_dim_of(layer)), each(&|layer| spec.mlp_of(layer)));
+    let kv_heads = each(&|layer| spec.kv_heads_of(layer));
     let mut lines = vec![
-        format!("{}: {family} with {n_layers} layers, {n_heads} heads of width {head_dim}", console.model_name),
-        format!("width {d_model}, MLP {d_mlp}, vocabulary {vocab}, {max_positions} positions"),
+        format!("{}: {family} with {n_layers} layers, {n_heads} heads of width {width}", console.model_name),
+        format!("width {d_model}, MLP {mlp}, vocabulary {vocab}, {max_positions} positions"),
     ];
     let other = spec.layers.iter().find(|layer| !layer.mixer.is_attention());
     lines.extend(other.map(|other| {
         let attend = spec.attention_layers();
         format!("attention in {attend} of {n_layers} layers, {} in the others", other.mixer.name())
     }));
-    lines.extend((spec.n_kv_heads != spec.n_heads).then(|| format!("{} key/value heads", spec.n_kv_heads)));
-    lines.extend((spec.v_head_dim != *head_dim).then(|| format!("values of width {}", spec.v_head_dim)));
+    lines.extend((kv_heads != n_heads.to_string()).then(|| format!("{kv_heads} key/value heads")));
+    lines.extend((spec.v_head_dim != spec.head_dim).then(|| format!("values of width {}", spec.v_head_dim)));
+    let shared = spec.layers.iter().filter(|layer| layer.keys_of.is_some()).count();
+    lines.extend((shared > 0).then(|| format!("the last {shared} layers read keys and values of earlier ones")));
     if matches!(spec.head, Head::CausalLm(_)) && !spec.is_causal_lm() {
         lines.push("each position looks both ways, so no next token is predicted".to_owned());
     }

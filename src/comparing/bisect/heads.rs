@@ -54,7 +54,7 @@ fn divided_into(spec: &ModelSpec, heads: usize, scaled: bool) -> Option<ModelSpe
     let width = spec.n_heads * spec.head_dim / heads;
     let all_kv = spec.n_kv_heads * spec.head_dim;
     let by_head = spec.attention.qk_norm.is_some_and(|norm| norm.over != QkNormOver::All);
-    if by_head || !all_kv.is_multiple_of(width) || !heads.is_multiple_of(all_kv / width) {
+    if by_head || !spec.has_equal_heads() || !all_kv.is_multiple_of(width) || !heads.is_multiple_of(all_kv / width) {
         return None;
     }
     let n_kv_heads = all_kv / width;

@@ -107,7 +107,9 @@ impl Guesses<'_> {
         let mut differ = Vec::new();
         for (ours, theirs) in self.op.weights.iter().zip(&other.weights) {
             let heads = match ours.role {
-                Role::W_K | Role::W_V | Role::b_K | Role::b_V => self.known.spec.n_kv_heads,
+                Role::W_K | Role::W_V | Role::b_K | Role::b_V => {
+                    self.known.spec.kv_heads_of(ours.layer.map_or(0, usize::from))
+                }
                 Role::W_DQ | Role::W_DKV | Role::W_KR => 1,
                 _ => self.known.spec.n_heads,
             };

@@ -1,5 +1,7 @@
 //! `adapter_config.json`: what of it changes the arithmetic, and what of it cannot be applied here.
 
+use std::collections::HashSet;
+
 use regex::Regex;
 use serde_json::{Map, Value as Json};
 
@@ -11,20 +13,26 @@ pub struct AdapterConfig {
     alpha: f64,
     alphas: Vec<(Regex, f64)>,
     root_scaling: bool,
+    /// Whether what is adapted has lengths of its own (DoRA).
+    pub dora: bool,
+    /// Tokens whose rows are replaced, by the end of the module's name; empty for the token embedding.
+    tokens: Vec<(String, Vec<usize>)>,
     /// The model that it was trained on, as its author called it.
     pub base: Option<String>,
 }
 
 /// Ways to begin that change the base weights too: what is stored is then not all of the difference.
-const CHANGE_THE_BASE: [&str; 4] = ["pissa", "olora", "corda", "loftq"];
+const CHANGE_THE_BASE: [&str; 5] = ["pissa", "olora", "corda", "loftq", "lora_ga"];
 
 /// Settings that say something that is not computed, where they say anything.
-const NOT_COMPUTED: [(&str, &str); 6] = [
-    ("use_dora", "DoRA scales the columns of the weights"),
+const NOT_COMPUTED: [(&str, &str); 8] = [
+    ("arrow_config", "it chooses among several adapters"),
+    ("kasa_config", "it has a matrix between the two factors"),
+    ("monteclora_config", "it draws its factors at random"),
+    ("use_bdlora", "its factors are blocks along a diagonal"),
     ("use_qalora", "QALoRA pools the input"),
     ("layer_replication", "it repeats layers"),
     ("target_parameters", "it adapts parameters inside merged modules"),
-    ("trainable_token_indices", "it replaces single rows of the embedding"),
     ("alora_invocation_tokens", "it is switched on by tokens of the prompt"),
 ];
 
@@ -52,6 +60,8 @@ impl AdapterConfig {
         Ok(AdapterConfig {
             alpha,
             alphas: patterns(root.get("alpha_pattern"))?,
+            dora: root.get("use_dora").is_some_and(|on| *on == Json::Bool(true)),
+            tokens: tokens(root.get("trainable_token_indices")).ok_or(ConfigFault::Tokens)?,
             root_scaling: root.get("use_rslora").is_some_and(|on| *on == Json::Bool(true)),
             base: root.get("base_model_name_or_path").and_then(Json::as_str).map(String::from),
         })
@@ -63,6 +73,33 @@ impl AdapterConfig {
         let alpha =
             self.alphas.iter().find(|(pattern, _)| pattern.is_match(module)).map_or(self.alpha, |(_, alpha)| *alpha);
         if self.root_scaling { alpha / (rank as f64).sqrt() } else { alpha / rank as f64 }
+    }
+}
+
+impl AdapterConfig {
+    /// The tokens whose rows of a module are replaced.
+    pub fn tokens(&self, module: &str) -> Option<&[usize]> {
+        let is_of = |end: &str| {
+            end.is_empty() || module.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        };
+        self.tokens.iter().find(|(end, _)| is_of(end)).map(|(_, tokens)| &tokens[..])
+    }
+}
+
+/// Lists of different tokens: one, or one for each module.
+fn tokens(of: Option<&Json>) -> Option<Vec<(String, Vec<usize>)>> {
+    let list = |list: &Json| {
+        let tokens: Vec<usize> =
+            list.as_array()?.iter().map(|token| usize::try_from(token.as_u64()?).ok()).collect::<Option<_>>()?;
+        let different: HashSet<&usize> = tokens.iter().collect();
+        (different.len() == tokens.len()).then_some(tokens)
+    };
+    match of.filter(|value| !says_nothing(value)) {
+        None => Some(Vec::new()),
+        Some(Json::Object(modules)) => {
+            modules.iter().map(|(module, tokens)| Some((module.clone(), list(tokens)?))).collect()
+        }
+        Some(tokens) => Some(vec![(String::new(), list(tokens)?)]),
     }
 }
 
@@ -96,9 +133,20 @@ mod tests {
     }
 
     #[test]
+    fn tokens_are_those_of_the_module() {
+        let all = config(r#","trainable_token_indices":[3,5]"#).unwrap();
+        assert_eq!(all.tokens("model.embed_tokens"), Some(&[3, 5][..]));
+        let one = config(r#","trainable_token_indices":{"embed_tokens":[4]},"use_dora":true"#).unwrap();
+        assert_eq!((one.tokens("model.embed_tokens"), one.dora), (Some(&[4][..]), true));
+        assert_eq!((one.tokens("model.not_embed_tokens"), one.tokens("lm_head")), (None, None));
+    }
+
+    #[test]
     fn what_is_not_computed_is_refused_by_name() {
         for (rest, wanted) in [
-            (r#","use_dora":true"#, "\"use_dora\" is set: DoRA"),
+            (r#","use_qalora":true"#, "\"use_qalora\" is set: QALoRA"),
+            (r#","trainable_token_indices":[3,3]"#, "not a list of different tokens"),
+            (r#","trainable_token_indices":{"embed_tokens":7}"#, "not a list of different tokens"),
             (r#","layer_replication":[[0,2],[1,3]]"#, "it repeats layers"),
             (r#","init_lora_weights":"pissa_niter_4""#, "changes the base weights"),
             (r#","lora_alpha":"much""#, "\"lora_alpha\" is not a number"),

@@ -4,8 +4,8 @@ use std::io;
 use std::path::Path;
 
 use safetensors::SafeTensorError;
-use safetensors::tensor::Dtype;
 
+use crate::model::checkpoint::StoredType;
 use crate::model::error::LoadError;
 use crate::model::role::WeightId;
 use crate::tensor::TensorError;
@@ -34,8 +34,6 @@ pub enum AdapterFault {
     File { name: &'static str, source: io::Error },
     #[error("adapter_config.json: {0}")]
     Config(#[from] ConfigFault),
-    #[error("its weights are in adapter_model.bin; save it again with safe_serialization=True")]
-    Pickled,
     #[error("adapter_model.safetensors: {0}")]
     Safetensors(#[from] SafeTensorError),
     #[error("{0} is not a tensor of a LoRA adapter")]
@@ -75,8 +73,20 @@ pub enum AdapterFault {
     Shape { name: String, wanted: Vec<usize>, found: Vec<usize> },
     #[error("a matrix of shape {0:?}")]
     NotAMatrix(Vec<usize>),
-    #[error("a tensor of type {0:?}; f32, f16 and bf16 can be read")]
-    Dtype(Dtype),
+    #[error("lengths of shape {0:?}")]
+    NotAVector(Vec<usize>),
+    #[error("lora_magnitude_vector has {count} lengths, the module {outputs} outputs")]
+    Lengths { count: usize, outputs: usize },
+    #[error("it has no lora_magnitude_vector, though \"use_dora\" is set")]
+    NoMagnitude,
+    #[error("it has a lora_magnitude_vector, though \"use_dora\" is not set")]
+    Magnitude,
+    #[error("it replaces rows of tokens that \"trainable_token_indices\" does not name")]
+    NoTokens,
+    #[error("it replaces the row of token {token}, and the vocabulary has {had} rows")]
+    Token { token: usize, had: usize },
+    #[error("a tensor of type {}; f32, f16 and bf16 can be read", .0.name())]
+    Dtype(StoredType),
 
     // Its vocabulary
     #[error("its vocabulary has {rows} rows, the model's has {had}, and so has the bias of the logits")]
@@ -115,6 +125,8 @@ pub enum ConfigFault {
          path_initial_model_for_weight_conversion, which makes it an ordinary LoRA"
     )]
     ChangesBase(&'static str),
+    #[error("\"trainable_token_indices\" is not a list of different tokens, nor such a list for each module")]
+    Tokens,
     #[error("\"lora_alpha\" is not a number")]
     Alpha,
     #[error("\"alpha_pattern\" has no number for {0:?}")]

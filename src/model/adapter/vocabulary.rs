@@ -36,8 +36,8 @@ fn wanted(modules: &BTreeMap<String, Parts<'_>>, model: &Model) -> Result<Option
             let Some(view) = parts.get(part) else { continue };
             let Ok(Place::Vocabulary(id)) = Place::find(model, module, "weight") else { continue };
             // What is not such a table is refused when it is applied.
-            let &[rows, _] = view.shape() else { continue };
-            if rows == 0 || view.shape().last() != shape_of(model, id).last() {
+            let [rows, width] = view.shape[..] else { continue };
+            if rows == 0 || Some(&width) != shape_of(model, id).last() {
                 continue;
             }
             found.insert(id.role, rows);

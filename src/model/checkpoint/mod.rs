@@ -28,9 +28,9 @@ use super::error::LoadError;
 pub use bytes::FileBytes;
 pub use decode::{decode, decode_range, step};
 pub use files::{CheckpointFiles, WEIGHTS, is_weights_name, open_tensors};
-pub use gguf::{GgufModel, architectures as gguf_architectures, shard_name as gguf_shard_name};
+pub use gguf::{GgufModel, architectures as gguf_architectures, shard_name as gguf_shard_name, types as gguf_types};
 pub use read::{SHARE, TensorReader};
-pub use stored::{LOADABLE, StoredType};
+pub use stored::{LOADABLE, StoredType, loadable};
 pub use tensor_file::{PIECE, Stored, TensorEntry, TensorFile};
 
 /// Every tensor of a checkpoint, whatever file it is in. The default has no files.

@@ -56,6 +56,11 @@ const ALL: [StoredType; 29] = {
     ]
 };
 
+/// The names of all types that can be loaded.
+pub fn loadable() -> impl Iterator<Item = &'static str> {
+    ALL.iter().map(|kind| kind.name())
+}
+
 /// Types of safetensors and PyTorch that cannot be loaded.
 const OTHERS: [&str; 16] = [
     "bool",

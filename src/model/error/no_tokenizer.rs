@@ -20,6 +20,11 @@ pub enum NoTokenizer {
          GPTNeoX, CodeGen, Qwen2, Roberta, Bert, DistilBert, Electra, MPNet and Esm are known"
     )]
     UnknownClass { place: String, file: &'static str, class: String },
+    #[error(
+        "no tokenizer.json in {place}, and what {class} makes of {file} is not known here; \
+         AutoTokenizer.from_pretrained(...).save_pretrained(...) in transformers writes a tokenizer.json from it"
+    )]
+    OwnClass { place: String, file: &'static str, class: String },
     #[error("no {token} in {path}")]
     NoSpecialToken { path: String, token: &'static str },
 

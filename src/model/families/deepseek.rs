@@ -76,10 +76,10 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         let why = "keys and values of all heads are made of the latent: there are as many as of queries";
         return Err(config.unsupported("num_key_value_heads", sizes.n_kv_heads, why));
     }
-    let pairing = match family != V2 && !config.flag(&["rope_interleave"], true)? {
-        true => Pairing::Half,
-        false => Pairing::Interleaved,
-    };
+    // A null is false in transformers.
+    let interleaved =
+        family == V2 || !config.is_null(&["rope_interleave"]) && config.flag(&["rope_interleave"], true)?;
+    let pairing = if interleaved { Pairing::Interleaved } else { Pairing::Half };
     let rope = Rope { first: plain, ..rope(config, shared, &RopeRules { pairing, ..RopeRules::LLAMA })? };
     let scale = sizes.scale() * scaled(config, &rope)?;
     let bias = config.flag(&["attention_bias"], false)?;

@@ -109,7 +109,7 @@ fn rotation(from: &Sources, sizes: &Sizes) -> Result<Rope, LoadError> {
     let Some(first) = names.next() else { return Ok(rope) };
     if let Some(other) = names.find(|name| !from.checkpoint.same_values(first, name)) {
         return Err(config
-            .bad(format!("{first:?} and {other:?} differ: layers with frequencies of their own are not computed")));
+            .bad(format!("{first:?} and {other:?} differ: layers with different frequencies are not computed")));
     }
     let Some((file, entry)) = from.checkpoint.find(first) else { return Ok(rope) };
     if entry.count() != rope.pairs() {

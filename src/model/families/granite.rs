@@ -9,6 +9,8 @@ const SHARED_MLP: &[Entry] = &[Entry::GateUp("shared_mlp.input_linear"), weight(
 const EXPERTS: &[Entry] = &[
     weight("block_sparse_moe.router.layer", W_router),
     Entry::Merged(["block_sparse_moe.input_linear.weight", "block_sparse_moe.output_linear.weight"]),
+    // As llama.cpp takes them apart, under Mixtral's names.
+    Entry::Experts("block_sparse_moe.experts", ["w1", "w3", "w2"]),
 ];
 static FILES: Files =
     Files { block: &[llama::NORMS, llama::ATTENTION, llama::MLP, SHARED_MLP, EXPERTS], ..llama::NAMES };

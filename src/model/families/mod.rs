@@ -27,6 +27,7 @@ mod files;
 mod gemma;
 mod gemma2;
 mod gemma3;
+mod gemma4;
 mod glm;
 mod glm4_moe;
 mod gpt2;
@@ -170,6 +171,7 @@ pub static FAMILIES: &[&Family] = &[
     &gemma::FAMILY,
     &gemma2::FAMILY,
     &gemma3::FAMILY,
+    &gemma4::FAMILY,
     &phi::FAMILY,
     &phi3::FAMILY,
     &phimoe::FAMILY,
@@ -232,6 +234,16 @@ pub fn find(config: &HfConfig) -> Result<&'static Family, LoadError> {
 /// Every `model_type` that is supported: those of the families in their order, then those whose text part is one of them.
 pub fn model_types() -> impl Iterator<Item = &'static str> {
     FAMILIES.iter().flat_map(|family| family.model_types()).copied().chain(wrappers::model_types())
+}
+
+/// Every `model_type` of a model that reads images too, whose text part is opened.
+pub fn with_text_part() -> impl Iterator<Item = &'static str> {
+    wrappers::model_types()
+}
+
+/// The architectures that are known and not supported: why, and what they are called.
+pub fn refused() -> impl Iterator<Item = (&'static str, impl Iterator<Item = &'static str>)> {
+    unsupported::REASONS.iter().map(|(reason, names)| (*reason, names.split_whitespace()))
 }
 
 /// Why an architecture that is not supported is not: `model_type`, or what a GGUF file calls it.

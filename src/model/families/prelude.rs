@@ -10,7 +10,7 @@ pub use super::read::{
     by_sigmoids, decoder, dense_first, eps, experts, layer_kinds, query_scale, reach, shared_of, sliding_layers,
     sparse_layers, window_if_used,
 };
-pub use super::rope::{ByLayerType, ByLayerTypeRules, RopeRules, by_layer_type, rope};
+pub use super::rope::{ByLayerType, ByLayerTypeRules, RopeRules, by_layer_type, by_layer_type_of, rope};
 pub use super::{Family, Layout, Sources, TensorNames};
 pub use crate::model::config::HfConfig;
 pub use crate::model::error::LoadError;

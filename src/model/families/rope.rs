@@ -92,6 +92,15 @@ pub struct ByLayerTypeRules {
 
 /// Reads `rope_parameters` nested by layer type, or the keys before that.
 pub fn by_layer_type(config: &HfConfig, head_dim: usize, rules: &ByLayerTypeRules) -> Result<ByLayerType, LoadError> {
+    by_layer_type_of(config, [head_dim; 2], rules)
+}
+
+/// The same where heads of the two kinds of layers are of these widths.
+pub fn by_layer_type_of(
+    config: &HfConfig,
+    head_dims: [usize; 2],
+    rules: &ByLayerTypeRules,
+) -> Result<ByLayerType, LoadError> {
     let parameters = config.object("rope_parameters")?;
     let scaling = config.object("rope_scaling")?;
     if let Some(parameters) = &parameters
@@ -101,15 +110,15 @@ pub fn by_layer_type(config: &HfConfig, head_dim: usize, rules: &ByLayerTypeRule
         let why = "this family has a rotation for each layer type: nest it under full_attention and sliding_attention";
         return Err(config.unsupported("rope_parameters", "...", why));
     }
-    let reader = Reader { config, head_dim, rules: &RopeRules::LLAMA, nested: true };
-    let one = |layer_type, (key, default): (&str, f64), scaled: bool| {
+    let one = |layer_type, head_dim: usize, (key, default): (&str, f64), scaled: bool| {
+        let reader = Reader { config, head_dim, rules: &RopeRules::LLAMA, nested: true };
         let own = parameters.as_ref().map_or(Ok(None), |parameters| parameters.object(layer_type))?;
         let base = config.number(&[key], default)?;
         reader.read(own.or_else(|| scaling.clone().filter(|_| scaled)), base)
     };
     Ok(ByLayerType {
-        full: one(LAYER_TYPES[0], rules.full, true)?,
-        sliding: one(LAYER_TYPES[1], rules.sliding, rules.scaling_of_both)?,
+        full: one(LAYER_TYPES[0], head_dims[0], rules.full, true)?,
+        sliding: one(LAYER_TYPES[1], head_dims[1], rules.sliding, rules.scaling_of_both)?,
     })
 }
 
@@ -136,6 +145,17 @@ impl Reader<'_> {
         if let Some(section) = &section {
             theta = section.opt_number(&["rope_theta"])?.unwrap_or(outer_theta);
             partial = section.opt_number(&["partial_rotary_factor"])?.unwrap_or(partial);
+        }
+        let kind = section.as_ref().map_or(Ok(None), |section| section.str(&["rope_type", "type"]))?;
+        if let (Some("proportional"), Some(section), None) = (kind, &section, rules.partial) {
+            let factor = if section.find(&["factor"]).is_some() { self.factor(section)? } else { 1.0 };
+            let pairs = (partial * self.head_dim as f64 / 2.0).floor() as usize;
+            if pairs > self.head_dim / 2 {
+                return Err(config.bad(format!("RoPE cannot rotate {pairs} pairs of {} features", self.head_dim)));
+            }
+            let scaling = RopeScaling::Proportional { pairs, factor };
+            let (pairing, dim) = (rules.pairing, self.head_dim);
+            return Ok(Rope { theta, first: 0, dim, pairing, scaling, backwards: false, tabled: false });
         }
         if partial != 1.0 && rules.partial.is_none() {
             return Err(config.unsupported("partial_rotary_factor", partial, "this family rotates all features"));

@@ -9,7 +9,7 @@ pub fn reason(name: &str) -> Option<&'static str> {
 }
 
 /// Reasons, each with the architectures that it holds for.
-const REASONS: &[(&str, &str)] = &[
+pub const REASONS: &[(&str, &str)] = &[
     // Other names of what is supported
     (
         "it is what falcon was called before transformers had it: get the model as it is published now",
@@ -53,7 +53,7 @@ const REASONS: &[(&str, &str)] = &[
     ("it is a recurrent network", "rwkv rwkv5 rwkv6 rwkv6qwen2 rwkv7 arwkv7 xlstm"),
     (
         "some of its layers have a state space or are recurrent instead of attention",
-        "jamba bamba zamba zamba2 nemotron_h nemotron_h_moe recurrent_gemma falcon_h1 hymba plamo2 granitehybrid",
+        "jamba bamba zamba zamba2 nemotron_h nemotron_h_moe recurrent_gemma falcon_h1 hymba plamo2",
     ),
     (
         "some of its layers have linear attention",
@@ -78,7 +78,7 @@ const REASONS: &[(&str, &str)] = &[
     (
         "its layers take a part of the token embedding each, some of them take keys and values from others, and its \
          heads are of two widths",
-        "gemma4 gemma4_text gemma4_unified gemma4_unified_text",
+        "gemma4_unified gemma4_unified_text",
     ),
     ("its residual stream has several parallel parts", "gemma3n gemma3n_text"),
     ("its blocks are not those of an ordinary transformer", "convbert squeezebert mobilebert ibert"),

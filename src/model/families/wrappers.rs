@@ -11,6 +11,7 @@ const WRAPPERS: &[(&str, &str)] = &[
     ("qwen3_vl", "qwen3"),
     ("qwen3_vl_moe", "qwen3_moe"),
     ("mistral3", "mistral"),
+    ("gemma4", "gemma4_text"),
     ("qwen3_5", "qwen3_5_text"),
     ("qwen3_5_moe", "qwen3_5_moe_text"),
     ("llava", "llama"),
@@ -43,15 +44,18 @@ pub const FOR_IMAGES: &[&str] = &[
     "vision_model.",
     "video_tower.",
     "image_tower.",
+    "audio_tower.",
+    "embed_vision.",
+    "embed_audio.",
     "multi_modal_projector.",
     "connector.",
     "image_newline",
 ];
 
-pub const IMAGES: &str = "for images, which are not computed";
+pub const IMAGES: &str = "for images and sound, which are not computed";
 
 /// Sections and keys of a whole that are about images.
-const ABOUT_IMAGES: &[&str] = &["vision_config", "perceiver_config"];
+const ABOUT_IMAGES: &[&str] = &["vision_config", "perceiver_config", "audio_config"];
 
 fn named(table: &'static [(&str, &str)], name: &str) -> Option<&'static str> {
     table.iter().find(|(known, _)| *known == name).map(|(_, family)| *family)

@@ -20,12 +20,43 @@ pub struct Layer {
     pub experts: bool,
     /// The block whose weights this one uses.
     pub weights: usize,
+    /// Width of one head, key/value heads, and width of a dense MLP, where they are not the model's.
+    pub head_dim: Option<usize>,
+    pub n_kv_heads: Option<usize>,
+    pub d_mlp: Option<usize>,
+    /// The earlier block whose keys and values this one reads in place of its own.
+    pub keys_of: Option<usize>,
+    /// Whether values are what the keys are before norm and rotation.
+    pub values_are_keys: bool,
+}
+
+/// What each block gets of the tokens besides the stream (Gemma 4): for block `i` the `i`-th part, `width` features, of
+/// `(norm(x W / sqrt(d)) + sqrt(width) row) / sqrt(2)`, with the token embedding `x` and the token's row of a second table.
+/// After the MLP, `norm(W_out (act(W_gate x) * part))` is added to the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerInputs {
+    pub width: usize,
+    /// Rows of the table.
+    pub vocab: usize,
 }
 
 impl Layer {
     /// Layer `index` with full attention, no rotation and a dense MLP.
     pub fn plain(index: usize, scale: f64) -> Layer {
-        Layer { mixer: Mixer::Attention, scale, reach: None, rope: None, ln1: true, experts: false, weights: index }
+        Layer {
+            mixer: Mixer::Attention,
+            scale,
+            reach: None,
+            rope: None,
+            ln1: true,
+            experts: false,
+            weights: index,
+            head_dim: None,
+            n_kv_heads: None,
+            d_mlp: None,
+            keys_of: None,
+            values_are_keys: false,
+        }
     }
 }
 

@@ -16,7 +16,7 @@ mod router;
 
 pub use head::{Classes, Dense, Head, Logits, Pool, Pooled, Pooling, Sentence, Transform};
 pub use latent::Latent;
-pub use layer::{ClampedGate, Experts, Layer, SharedExpert};
+pub use layer::{ClampedGate, Experts, Layer, LayerInputs, SharedExpert};
 pub use mixer::{Delta, Mixer, ShortConvolution};
 pub use relative::{Adds, Buckets, Disentangled, Relative};
 pub use rope::{Pairing, Rope, RopeScaling};
@@ -50,6 +50,8 @@ pub struct ModelSpec {
     pub placement: Placement,
     pub final_norm: bool,
     pub embed: Embed,
+    /// What each block gets of the tokens besides the stream.
+    pub layer_inputs: Option<LayerInputs>,
     /// What is added to embeddings or scores so that the model knows positions.
     pub positions: Positions,
     /// What scores get of the distance between query and key, besides.
@@ -256,6 +258,8 @@ pub struct Attention {
     /// Whether each head has a learned logit that joins its softmax as a key without a value: rows of a pattern then sum to
     /// less than 1 (gpt-oss).
     pub sinks: bool,
+    /// The norm of each value, which has no weights (Gemma 4).
+    pub value_norm: Option<Norm>,
     /// How queries grow with their positions, after their rotation.
     pub growth: Option<Growth>,
     /// Bound on queries, keys and values, after their norm where they have one.
@@ -322,11 +326,13 @@ pub struct Residual {
     pub scale: f64,
     /// Whether they start after the norms instead of before them (a variant of BLOOM).
     pub from_norm: bool,
+    /// Whether what a block gives is multiplied by a number that is a weight of it (Gemma 4).
+    pub scaled_blocks: bool,
 }
 
 impl Default for Residual {
     fn default() -> Self {
-        Residual { scale: 1.0, from_norm: false }
+        Residual { scale: 1.0, from_norm: false, scaled_blocks: false }
     }
 }
 
@@ -405,6 +411,33 @@ impl ModelSpec {
     /// Layers that have attention.
     pub fn attention_layers(&self) -> usize {
         self.layers.iter().filter(|layer| layer.mixer.is_attention()).count()
+    }
+
+    /// Width of one head of a block, of which some have others than the model.
+    pub fn head_dim_of(&self, layer: usize) -> usize {
+        self.layers.get(layer).and_then(|layer| layer.head_dim).unwrap_or(self.head_dim)
+    }
+
+    /// Width of the values of one head of a block.
+    pub fn value_dim_of(&self, layer: usize) -> usize {
+        self.layers.get(layer).and_then(|layer| layer.head_dim).unwrap_or(self.v_head_dim)
+    }
+
+    /// Key/value heads of a block.
+    pub fn kv_heads_of(&self, layer: usize) -> usize {
+        self.layers.get(layer).and_then(|layer| layer.n_kv_heads).unwrap_or(self.n_kv_heads)
+    }
+
+    /// Width of the dense MLP of a block.
+    pub fn mlp_of(&self, layer: usize) -> usize {
+        self.layers.get(layer).and_then(|layer| layer.d_mlp).unwrap_or(self.d_mlp)
+    }
+
+    /// Whether all blocks have heads of the same width and number.
+    pub fn has_equal_heads(&self) -> bool {
+        let alike =
+            |layer: usize| self.head_dim_of(layer) == self.head_dim && self.kv_heads_of(layer) == self.n_kv_heads;
+        (0..self.n_layers).all(alike)
     }
 
     /// The block whose weights block `layer` uses: another one where blocks share them (ALBERT).

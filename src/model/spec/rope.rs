@@ -69,6 +69,11 @@ pub enum RopeScaling {
         /// Length in tokens that the model was first trained for.
         original_max: f64,
     },
+    /// The first pairs of features turn, all frequencies divided by the factor; the others do not.
+    Proportional {
+        pairs: usize,
+        factor: f64,
+    },
     /// Low frequencies divided, high ones kept, those between blended.
     Llama3 {
         factor: f64,
@@ -91,6 +96,7 @@ impl RopeScaling {
             RopeScaling::Yarn { .. } => "yarn",
             RopeScaling::LongRope { .. } => "longrope",
             RopeScaling::Llama3 { .. } => "llama3",
+            RopeScaling::Proportional { .. } => "proportional",
         }
     }
 }

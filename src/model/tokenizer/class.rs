@@ -18,7 +18,7 @@ const QWEN2: &str =
 const QWEN3_5: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// What stands for a space in SentencePiece's vocabularies.
-const SPACE: &str = "▁";
+pub const SPACE: &str = "▁";
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Class {
@@ -137,6 +137,11 @@ impl Class {
             Registered::Usually(class) | Registered::Always(class) => class,
             Registered::General | Registered::Nothing => Class::General,
         }
+    }
+
+    /// Whether transformers takes the general class for a family, whatever the checkpoint names.
+    pub fn is_general(config: &HfConfig) -> bool {
+        Registered::of(config.model_type().unwrap_or_default()) == Registered::General
     }
 
     /// What `AutoTokenizer` takes where there is a `tokenizer.json`. `byte_level` says whether that file is byte-level:

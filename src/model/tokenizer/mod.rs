@@ -7,7 +7,7 @@ mod library;
 mod longest;
 mod named;
 mod neighbours;
-mod parts;
+pub mod parts;
 pub mod sandbox;
 mod separate;
 mod sound;

@@ -102,6 +102,11 @@ fn byte_token(spelled: &str) -> Option<u8> {
     if digits.len() == 2 { u8::from_str_radix(digits, 16).ok() } else { None }
 }
 
+/// Bytes as byte-level vocabularies spell them.
+pub fn of_bytes(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| CHAR_OF[usize::from(*byte)]).collect()
+}
+
 /// The part of a tokenizer that has this type, however deep in sequences.
 pub fn typed<'a>(part: &'a Value, kind: &str) -> Option<&'a Value> {
     match part {
@@ -125,6 +130,15 @@ static BYTE_OF: LazyLock<HashMap<char, u8>> = LazyLock::new(|| {
         .collect()
 });
 
+/// The same the other way round.
+static CHAR_OF: LazyLock<[char; 256]> = LazyLock::new(|| {
+    let mut chars = ['\0'; 256];
+    for (&char, &byte) in BYTE_OF.iter() {
+        chars[usize::from(byte)] = char;
+    }
+    chars
+});
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,6 +151,7 @@ mod tests {
         assert!(bytes.iter().enumerate().all(|(i, byte)| i == usize::from(*byte)));
         assert_eq!(Spelling::ByteLevel.bytes("ĠðŁĺĢĊ"), " 😀\n".as_bytes());
         assert_eq!(Spelling::ByteLevel.bytes("日"), "日".as_bytes());
+        assert_eq!(of_bytes(" 😀\n".as_bytes()), "ĠðŁĺĢĊ");
     }
 
     #[test]

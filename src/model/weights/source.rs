@@ -75,7 +75,8 @@ impl Source {
 
     fn form(&self, entry: &TensorEntry, holding: &Holding) -> Form {
         let kind = entry.dtype;
-        let used_by_rows = self.id.role.kind() == RoleKind::Linear || matches!(self.id.role, Role::W_E | Role::W_U);
+        let used_by_rows =
+            self.id.role.kind() == RoleKind::Linear || matches!(self.id.role, Role::W_E | Role::W_U | Role::W_ple);
         let narrow = !matches!(kind, StoredType::F32 | StoredType::F64);
         let [_, _] = self.shape[..] else { return Form::Dense };
         let held = holding.device.is_cpu() || form_of(kind).is_some();

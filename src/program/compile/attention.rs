@@ -13,38 +13,32 @@ impl Builder<'_> {
         let at = |part: Part| part.site(layer);
         let id = |role| WeightId::block(weights, role);
         let w = |weight, bias, has_bias| with_bias(id, weight, bias, has_bias);
-        let (h, kv, bias) = (spec.n_heads, spec.n_kv_heads, attention.qkv_bias);
-        // The bound is on what scores are made of: after the norm where there is one.
-        let clip = |normed: bool| if normed { None } else { attention.clip };
+        let (h, kv) = (spec.n_heads, spec.kv_heads_of(layer));
+        let (width, value_width) = (spec.head_dim_of(layer), spec.value_dim_of(layer));
+        let (out, values) = (|heads| Out::Heads(heads, width), |heads| Out::Heads(heads, value_width));
         let normed = attention.qk_norm.is_some();
-        let linear = |heads, clip| Kernel::Linear { heads: Some(heads), clip };
-        let [mut q, mut k, v] = if let Some(latent) = &attention.latent {
-            self.latent(layer, input, latent)
-        } else {
-            let [q, k, v] =
-                [(Role::W_Q, Role::b_Q), (Role::W_K, Role::b_K), (Role::W_V, Role::b_V)].map(|(w_, b)| w(w_, b, bias));
-            [
-                self.push(at(Part::Q), linear(h, clip(normed)), &[input], q, Out::Heads(h)),
-                self.push(at(Part::K), linear(kv, clip(normed)), &[input], k, Out::Heads(kv)),
-                self.push(at(Part::V), linear(kv, clip(false)), &[input], v, Out::ValueHeads(kv)),
-            ]
+        let own = this.keys_of.is_none();
+        let [mut q, mut k, v] = match &attention.latent {
+            Some(latent) => self.latent(layer, input, latent),
+            None => self.projections(layer, input),
         };
         let gate = attention.gate.then(|| {
-            let weights = w(Role::AttnGateW, Role::AttnGateB, bias);
-            self.push(at(Part::Gate), linear(h, None), &[input], weights, Out::ValueHeads(h))
+            let weights = w(Role::AttnGateW, Role::AttnGateB, attention.qkv_bias);
+            self.push(at(Part::Gate), Kernel::Linear { heads: Some(h), clip: None }, &[input], weights, values(h))
         });
         for rotates in [attention.rotates_first, !attention.rotates_first] {
             if let (true, Some(rope)) = (rotates, this.rope) {
-                q = self.push(at(Part::RotQ), Kernel::Rotate { rope }, &[q], vec![], Out::Heads(h));
-                k = self.push(at(Part::RotK), Kernel::Rotate { rope }, &[k], vec![], Out::Heads(kv));
+                q = self.push(at(Part::RotQ), Kernel::Rotate { rope }, &[q], vec![], out(h));
+                k = if own { self.push(at(Part::RotK), Kernel::Rotate { rope }, &[k], vec![], out(kv)) } else { k };
             }
             if !rotates && normed {
                 q = self.head_norm(layer, Part::QNorm, q, h, [Role::QNormW, Role::QNormB]);
-                k = self.head_norm(layer, Part::KNorm, k, kv, [Role::KNormW, Role::KNormB]);
+                k = if own { self.head_norm(layer, Part::KNorm, k, kv, [Role::KNormW, Role::KNormB]) } else { k };
             }
         }
+        self.keys.insert(layer, [k, v]);
         if attention.growth.is_some() {
-            q = self.push(at(Part::GrownQ), Kernel::Grow, &[q], vec![], Out::Heads(h));
+            q = self.push(at(Part::GrownQ), Kernel::Grow, &[q], vec![], out(h));
         }
         let reach = this.reach;
         let scores = Kernel::Scores { scale: this.scale, softcap: attention.softcap, reach };
@@ -55,13 +49,42 @@ impl Builder<'_> {
         let sinks = attention.sinks;
         let ids = sinks.then(|| id(Role::Sinks)).into_iter().collect();
         let pattern = self.push(at(Part::Pattern), Kernel::Pattern { reach, sinks }, &[scores], ids, Out::Scores);
-        let mut z = self.push(at(Part::Z), Kernel::Mix, &[pattern, v], vec![], Out::ValueHeads(h));
+        let mut z = self.push(at(Part::Z), Kernel::Mix, &[pattern, v], vec![], values(h));
         if let Some(gate) = gate {
-            z = self.push(at(Part::Gated), Kernel::Gated(Act::Sigmoid), &[gate, z], vec![], Out::ValueHeads(h));
+            z = self.push(at(Part::Gated), Kernel::Gated(Act::Sigmoid), &[gate, z], vec![], values(h));
         }
         let ids = w(Role::W_O, Role::b_O, attention.out_bias);
-        let out = self.push(at(Part::AttnOutput), Kernel::Output, &[z], ids, self.stream());
-        self.added(layer, "attn", out, Part::AttnOut, [Role::AttnPostLnW, Role::AttnPostLnB])
+        let output = self.push(at(Part::AttnOutput), Kernel::Output, &[z], ids, self.stream());
+        self.added(layer, "attn", output, Part::AttnOut, [Role::AttnPostLnW, Role::AttnPostLnB])
+    }
+
+    /// Queries, keys and values before rotations and the norm of queries and keys; or the keys and values of another block.
+    fn projections(&mut self, layer: usize, input: usize) -> [usize; 3] {
+        let spec = self.spec;
+        let (attention, this, weights) = (&spec.attention, &spec.layers[layer], spec.weights_of(layer));
+        let at = |part: Part| part.site(layer);
+        let w = |weight, bias| with_bias(|role| WeightId::block(weights, role), weight, bias, attention.qkv_bias);
+        let (h, kv) = (spec.n_heads, spec.kv_heads_of(layer));
+        let (width, value_width) = (spec.head_dim_of(layer), spec.value_dim_of(layer));
+        // The bound is on what scores are made of: after the norm where there is one.
+        let clip = attention.clip.filter(|_| attention.qk_norm.is_none());
+        let linear = |heads, clip| Kernel::Linear { heads: Some(heads), clip };
+        let q = w(Role::W_Q, Role::b_Q);
+        let q = self.push(at(Part::Q), linear(h, clip), &[input], q, Out::Heads(h, width));
+        if let Some([k, v]) = this.keys_of.map(|other| self.keys[&other]) {
+            return [q, k, v];
+        }
+        let k = self.push(at(Part::K), linear(kv, clip), &[input], w(Role::W_K, Role::b_K), Out::Heads(kv, width));
+        let values = || Out::Heads(kv, value_width);
+        let mut v = match this.values_are_keys {
+            true => self.push(at(Part::V), Kernel::Same, &[k], vec![], values()),
+            false => self.push(at(Part::V), linear(kv, attention.clip), &[input], w(Role::W_V, Role::b_V), values()),
+        };
+        if let Some(norm) = attention.value_norm {
+            let kernel = Kernel::HeadNorm { norm, over: QkNormOver::Head, clip: None };
+            v = self.push(at(Part::VNorm), kernel, &[v], vec![], values());
+        }
+        [q, k, v]
     }
 
     /// What scores get of the distance, by products with a table.
@@ -97,6 +120,6 @@ impl Builder<'_> {
             _ => vec![WeightId::block(weights, role)],
         });
         let kernel = Kernel::HeadNorm { norm: qk.norm, over: qk.over, clip: spec.attention.clip };
-        self.push(part.site(layer), kernel, &[input], ids.collect(), Out::Heads(heads))
+        self.push(part.site(layer), kernel, &[input], ids.collect(), Out::Heads(heads, spec.head_dim_of(layer)))
     }
 }

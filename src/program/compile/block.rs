@@ -1,9 +1,10 @@
 //! One block: where its norms are and what is added to what.
 
-use super::Builder;
-use crate::model::role::Role;
-use crate::model::spec::Placement;
+use super::{Builder, Out};
+use crate::model::role::{Role, WeightId};
+use crate::model::spec::{LayerInputs, Placement};
 use crate::program::{Kernel, Part};
+use crate::tensor::Axis::Dim;
 
 impl Builder<'_> {
     pub(super) fn block(&mut self, layer: usize, input: usize) -> usize {
@@ -46,7 +47,36 @@ impl Builder<'_> {
         };
         let mlp_out = self.mlp(layer, ln2);
         let parts = [stream(resid_mid, ln2), mlp_out];
-        self.push(at(Part::ResidPost), Kernel::Add, &parts, vec![], self.stream())
+        let scaled = spec.residual.scaled_blocks;
+        if spec.layer_inputs.is_none() && !scaled {
+            return self.push(at(Part::ResidPost), Kernel::Add, &parts, vec![], self.stream());
+        }
+        let mut last = self.push(at(Part::ResidMlp), Kernel::Add, &parts, vec![], self.stream());
+        if let (Some(LayerInputs { width, .. }), Some(inputs)) = (spec.layer_inputs, self.layer_inputs) {
+            let part = if scaled { Part::ResidPle } else { Part::ResidPost };
+            let added = self.layer_input(layer, last, inputs, width);
+            last = self.push(at(part), Kernel::Add, &[last, added], vec![], self.stream());
+        }
+        if !scaled {
+            return last;
+        }
+        let ids = vec![WeightId::block(spec.weights_of(layer), Role::BlockScale)];
+        self.push(at(Part::ResidPost), Kernel::Times, &[last], ids, self.stream())
+    }
+
+    /// What a block makes of its part of what blocks get of the tokens.
+    fn layer_input(&mut self, layer: usize, stream: usize, inputs: usize, width: usize) -> usize {
+        let spec = self.spec;
+        let at = |part: Part| part.site(layer);
+        let id = |role| vec![WeightId::block(spec.weights_of(layer), role)];
+        let rows = || Out::Rows(Dim, width);
+        let linear = || Kernel::Linear { heads: None, clip: None };
+        let features = Kernel::Features { start: layer * width, width };
+        let own = self.push(at(Part::PleInput), features, &[inputs], vec![], rows());
+        let pre = self.push(at(Part::PlePre), linear(), &[stream], id(Role::PleGateW), rows());
+        let post = self.push(at(Part::PlePost), Kernel::Gated(spec.mlp.act), &[pre, own], vec![], rows());
+        let out = self.push(at(Part::PleOutput), linear(), &[post], id(Role::PleOutW), self.stream());
+        self.added(layer, "ple", out, Part::PleOut, [Role::PlePostLnW, Role::PlePostLnB])
     }
 
     /// A norm of a block, as wide as the residual stream.

@@ -31,7 +31,7 @@ impl Builder<'_> {
             }
             None => (input, Role::W_Q),
         };
-        let q = self.push(at(Part::Q), in_heads(), &[from], vec![id(weight)], Out::Heads(heads));
+        let q = self.push(at(Part::Q), in_heads(), &[from], vec![id(weight)], Out::Heads(heads, spec.head_dim));
         let (keys, shared) = (latent.keys, latent.shared);
         let down = w(Role::W_DKV, Role::b_DKV);
         let short = self.push(at(Part::KvLatent), PLAIN, &[input], down, Out::Rows(Dim, keys));
@@ -41,8 +41,8 @@ impl Builder<'_> {
         let in_all = self.push(at(Part::KRope), PLAIN, &[input], w(Role::W_KR, Role::b_KR), Out::Rows(Dim, shared));
         let inputs = [normed, in_all];
         let k = Kernel::SharedKeys { heads };
-        let k = self.push(at(Part::K), k, &inputs, vec![id(Role::W_UK)], Out::Heads(heads));
-        let v = self.push(at(Part::V), in_heads(), &[normed], vec![id(Role::W_UV)], Out::ValueHeads(heads));
+        let k = self.push(at(Part::K), k, &inputs, vec![id(Role::W_UK)], Out::Heads(heads, spec.head_dim));
+        let v = self.push(at(Part::V), in_heads(), &[normed], vec![id(Role::W_UV)], Out::Heads(heads, spec.v_head_dim));
         [q, k, v]
     }
 }

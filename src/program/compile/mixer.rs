@@ -35,7 +35,7 @@ impl Builder<'_> {
 
     fn delta(&mut self, layer: usize, input: usize, delta: Delta) -> usize {
         let Delta { key_heads, heads, key_dim, dim, act, eps, .. } = delta;
-        let (keys, values) = (|| Out::HeadsOf(key_heads, key_dim), || Out::HeadsOf(heads, dim));
+        let (keys, values) = (|| Out::Heads(key_heads, key_dim), || Out::Heads(heads, dim));
         let in_heads = |heads| Kernel::Linear { heads: Some(heads), clip: None };
         let plain = || Kernel::Linear { heads: None, clip: None };
         let stream = self.stream();

@@ -19,7 +19,7 @@ impl Builder<'_> {
     }
 
     fn dense(&mut self, layer: usize, input: usize) -> usize {
-        let (mlp, weights, width) = (self.spec.mlp, self.spec.weights_of(layer), self.spec.d_mlp);
+        let (mlp, weights, width) = (self.spec.mlp, self.spec.weights_of(layer), self.spec.mlp_of(layer));
         let at = |part: Part| part.site(layer);
         let id = |role| WeightId::block(weights, role);
         let linear = |weight, bias| with_bias(id, weight, bias, mlp.bias);

@@ -12,12 +12,12 @@ use std::collections::HashMap;
 use super::{Kernel, Module, Op, Part, Program, Side};
 use crate::model::required_weights::norm_roles;
 use crate::model::role::{Role, RolePlace, WeightId};
-use crate::model::spec::{Adds, Gain, ModelSpec, Norm, NormKind, Positions, Projection, Relative};
+use crate::model::spec::{Adds, Gain, LayerInputs, ModelSpec, Norm, NormKind, Positions, Projection, Relative};
 use crate::tensor::Axis::{self, Dim, Pos, Row};
 
 /// Compiles a specification. The program does not depend on weights or input.
 pub fn compile(spec: &ModelSpec) -> Program {
-    let mut builder = Builder { spec, ops: Vec::new(), pos_bias: None };
+    let mut builder = Builder { spec, ops: Vec::new(), pos_bias: None, keys: HashMap::new(), layer_inputs: None };
     let embedded = builder.embedding();
     let last = (0..spec.n_layers).fold(embedded, |input, layer| builder.block(layer, input));
     builder.head(last);
@@ -29,6 +29,10 @@ struct Builder<'a> {
     ops: Vec<Op>,
     /// The op of what all layers add to scores by distance.
     pos_bias: Option<usize>,
+    /// Keys and values that scores and mixing of each block read.
+    keys: HashMap<usize, [usize; 2]>,
+    /// What blocks get of the tokens.
+    layer_inputs: Option<usize>,
 }
 
 /// What the output of an op looks like, in one row.
@@ -36,11 +40,8 @@ enum Out {
     Positions,
     /// So many features of a kind for each position.
     Rows(Axis, usize),
-    /// The features of so many heads for each position: as wide as queries and keys, or as values.
-    Heads(usize),
-    ValueHeads(usize),
-    /// So many features of so many heads for each position.
-    HeadsOf(usize, usize),
+    /// The features of so many heads of a width for each position.
+    Heads(usize, usize),
     /// One number of so many heads for each position.
     EachHead(usize),
     /// A matrix of so many heads: features of keys, features of values.
@@ -56,7 +57,6 @@ impl Builder<'_> {
         let spec = self.spec;
         let mut keys = 1;
         let (axes, heads, width) = match out {
-            Out::HeadsOf(heads, width) => (vec![Row, Pos, Axis::Head, Dim], heads, width),
             Out::EachHead(heads) => (vec![Row, Pos, Axis::Head], heads, 1),
             Out::State(heads, of_keys, width) => {
                 keys = of_keys;
@@ -64,8 +64,7 @@ impl Builder<'_> {
             }
             Out::Positions => (vec![Row, Pos], 1, 1),
             Out::Rows(axis, width) => (vec![Row, Pos, axis], 1, width),
-            Out::Heads(heads) => (vec![Row, Pos, Axis::Head, Dim], heads, spec.head_dim),
-            Out::ValueHeads(heads) => (vec![Row, Pos, Axis::Head, Dim], heads, spec.v_head_dim),
+            Out::Heads(heads, width) => (vec![Row, Pos, Axis::Head, Dim], heads, width),
             Out::Scores => (vec![Row, Axis::Head, Axis::Q, Axis::K], spec.n_heads, 1),
             Out::Vector(axis, width) => (vec![Row, axis], 1, width),
         };
@@ -119,6 +118,16 @@ impl Builder<'_> {
         let tokens = self.push("tokens".into(), Kernel::Tokens, &[], vec![], Out::Positions);
         let embed = Kernel::Embed { scale: spec.embed.scale, masks: spec.embed.masks };
         let mut parts = vec![self.push("embed".into(), embed, &[tokens], global(Role::W_E), Out::Rows(Dim, width))];
+        if let Some(LayerInputs { width, .. }) = spec.layer_inputs {
+            let all = || Out::Rows(Dim, spec.n_layers * width);
+            let rows = Kernel::Embed { scale: (width as f64).sqrt(), masks: None };
+            let rows = self.push("ple.embed".into(), rows, &[tokens], global(Role::W_ple), all());
+            let linear = Kernel::Linear { heads: None, clip: None };
+            let projected = self.push("ple.proj".into(), linear, &[parts[0]], global(Role::PleProjW), all());
+            let kernel = Kernel::LayerInputs { norm: spec.norm, factor: 1.0 / (spec.d_model as f64).sqrt(), width };
+            let inputs = [projected, rows];
+            self.layer_inputs = Some(self.push("ple.inputs".into(), kernel, &inputs, global(Role::PleNormW), all()));
+        }
         if matches!(spec.positions, Positions::Learned { .. }) {
             let (kernel, weights) = (Kernel::PositionEmbed, global(Role::W_pos));
             parts.push(self.push("pos_embed".into(), kernel, &[], weights, Out::Rows(Dim, added)));

@@ -81,6 +81,10 @@ pub fn frequencies(rope: &Rope, length: usize) -> (Vec<f32>, f32) {
         RopeScaling::None => (plain().collect(), 1.0),
         RopeScaling::Stored { frequencies } => (frequencies.iter().map(|w| *w as f32).collect(), 1.0),
         RopeScaling::Linear { factor } => (plain().map(|w| w / *factor as f32).collect(), 1.0),
+        RopeScaling::Proportional { pairs, factor } => {
+            let turns = |(i, w): (usize, f32)| if i < *pairs { w / *factor as f32 } else { 0.0 };
+            (plain().enumerate().map(turns).collect(), 1.0)
+        }
         RopeScaling::Dynamic { factor, max } => {
             if length as f64 <= *max {
                 return (plain().collect(), 1.0);

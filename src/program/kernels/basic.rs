@@ -21,6 +21,16 @@ pub fn scale(x: Value, factor: f64) -> Value {
     })
 }
 
+/// `x` times the only number of a weight, `[B, T, n]`.
+pub fn times(x: &Value, number: &Value) -> Value {
+    Value::float(x.tensor::<3>() * number.tensor::<1>().reshape([1, 1, 1]))
+}
+
+/// Some features of `[B, T, n]`.
+pub fn features(x: &Value, start: usize, width: usize) -> Value {
+    Value::float(x.tensor::<3>().narrow(2, start, width)) // [B, T, width]
+}
+
 /// `x` between `-bound` and `bound`, `[B, T, n]`.
 pub fn bounded(x: Value, bound: Option<f64>) -> Value {
     let Some(bound) = bound else { return x };
@@ -205,7 +215,7 @@ fn apply<const D: usize>(x: Tensor<D>, function: Act) -> Tensor<D> {
         Act::Tanh => act::tanh(x),
         Act::Sigmoid => act::sigmoid(x),
         Act::Linear => x,
-        Act::Xielu => panic!("xIELU reads weights, and is an op of its own"),
+        Act::Xielu => panic!("xIELU reads weights, and is a separate op"),
     }
 }
 

@@ -95,6 +95,20 @@ fn unit_by_scale_of(x: &Value, of: &Value, eps: f64, factor: f64) -> Value {
     basic::scale(normed, factor / wide.sqrt()).reshaped(&shape)
 }
 
+/// `(norm(x factor) + y) / sqrt(2)` of `[B, T, n]`, the norm over each `width` features, by one of those above.
+pub fn layer_inputs(
+    [x, y]: [&Value; 2],
+    norm: &Norm,
+    (factor, width): (f64, usize),
+    weights: &[Value],
+    whole: fn(&Value, &Norm, &[Value]) -> Value,
+) -> Value {
+    let [rows, length, all] = *x.shape() else { panic!("features of positions") };
+    let parts = basic::scale(x.clone(), factor).reshaped(&[rows, length * all / width, width]);
+    let normed = whole(&parts, norm, weights).reshaped(&[rows, length, all]);
+    basic::scale(basic::add(&[normed, y.clone()]), std::f64::consts::FRAC_1_SQRT_2)
+}
+
 /// The norm of queries or keys `[B, T, H, h]`, over each head or over all heads together.
 pub fn of_heads(x: &Value, norm: &Norm, over: QkNormOver, weights: &[Value], clip: Option<f64>) -> Value {
     let shape = x.shape().to_vec();

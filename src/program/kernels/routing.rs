@@ -50,7 +50,7 @@ fn in_groups(scores: Tensor<3>, groups: &Groups) -> Tensor<3> {
     // Whether each group is one of those kept.
     let numbers = Tensor::<1, Int>::arange(0..groups.count as i64, &kept.device()).reshape([1, groups.count, 1]);
     let shape = [rows * length, groups.count, groups.kept];
-    let hits = numbers.expand(shape).equal(kept.expand(shape)).int().sum_dim(2); // [B T, G, 1]
+    let hits = same(numbers.expand(shape), kept.expand(shape)).int().sum_dim(2); // [B T, G, 1]
     let out = hits.equal_elem(0).expand([rows * length, groups.count, each]).reshape([rows, length, count]);
     scores.mask_fill(out, f32::NEG_INFINITY)
 }
@@ -60,7 +60,12 @@ fn is_number(count: usize, number: Tensor<3, Int>) -> Tensor<3, Bool> {
     let [rows, length, _] = number.dims();
     let shape = [rows, length, count];
     let numbers = Tensor::<1, Int>::arange(0..count as i64, &number.device()).reshape([1, 1, count]);
-    numbers.expand(shape).equal(number.expand(shape))
+    same(numbers.expand(shape), number.expand(shape))
+}
+
+/// Whether small whole numbers are the same: numbers of experts come in 64 bits from the host, and in 32 from a backend.
+fn same(a: Tensor<3, Int>, b: Tensor<3, Int>) -> Tensor<3, Bool> {
+    a.float().equal(b.float())
 }
 
 /// The numbers of the largest entries of `[B, T, E]`, largest first: `[B, T, k]`. Of equals the first counts.

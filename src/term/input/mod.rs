@@ -20,6 +20,7 @@ use signal_hook::consts::SIGWINCH;
 use signal_hook::iterator::Signals;
 
 use super::graphics::query::{self, Answer};
+use crate::model::file;
 use super::{Chord, Signal, capabilities, descriptors};
 
 /// Something typed or pasted, a change of the window's size, or an answer of the terminal.
@@ -51,7 +52,7 @@ pub fn spawn(inputs: Sender<Input>, signals: Sender<Signal>) -> io::Result<()> {
 /// Standard input if it is the terminal, or else the terminal of the process.
 fn terminal() -> io::Result<File> {
     let stdin = io::stdin();
-    if stdin.is_terminal() { stdin.as_fd().try_clone_to_owned().map(File::from) } else { File::open("/dev/tty") }
+    if stdin.is_terminal() { stdin.as_fd().try_clone_to_owned().map(File::from) } else { file::terminal() }
 }
 
 /// Reads until nobody listens. Fails when the terminal is gone.

@@ -13,6 +13,7 @@ use crate::commands::state::{Call, Console};
 use crate::debugger::{Result, Target};
 use crate::lang::words::{Word, parse_count};
 use crate::lang::{LangError, Span};
+use crate::model::spec::Attention;
 use crate::tensor::ops::Slice;
 
 /// Names of the scores that every text has.
@@ -139,7 +140,7 @@ impl Console {
 fn on_repeated(console: &Console, n: usize, seed: u64) -> Result<Vec<Scored>> {
     let session = &console.session;
     let RepeatedTokens { patterns, ids, real, special } = on_repeated_tokens(session, n, seed)?;
-    let (causal, sinks) = (session.run.model.spec.attention.causal, session.run.model.spec.attention.sinks);
+    let Attention { causal, sinks, .. } = session.run.model.spec.attention;
     let mut found = Vec::new();
     for (layer, pattern) in patterns {
         let reach = session.run.model.spec.layers[layer].reach;

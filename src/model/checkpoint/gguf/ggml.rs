@@ -17,6 +17,11 @@ pub fn ggml_type(id: u32) -> Option<GgmlType> {
     stored.block().map(|(elements, bytes)| GgmlType { stored, elements, bytes })
 }
 
+/// The types that can be loaded.
+pub fn types() -> impl Iterator<Item = StoredType> {
+    LOADABLE.into_iter().map(|(_, stored)| stored)
+}
+
 const LOADABLE: [(u32, StoredType); 27] = {
     use StoredType::*;
     [

@@ -27,6 +27,7 @@ use crate::model::error::{LoadError, NoTokenizer};
 use crate::model::file;
 
 pub use arch::architectures;
+pub use ggml::types;
 pub use header::MAGIC;
 
 /// Shards of one model at most.
@@ -146,7 +147,7 @@ impl GgufModel {
             "tokenizer.json" => tokenizer::json(&facts)?.ok(),
             "tokenizer_config.json" => Some(Json::Object(tokenizer_config(&facts)?)),
             "generation_config.json" => generation_config(&facts)?,
-            "modules.json" => pooling(&facts)?.map(|_| modules()),
+            "modules.json" => pooling(&facts)?.map(|_| modules(&facts)),
             POOLING => pooling(&facts)?,
             _ => None,
         };
@@ -225,12 +226,15 @@ fn pooling(facts: &Facts) -> Result<Option<Json>, LoadError> {
     Ok(Some(json!({mode: true})))
 }
 
-fn modules() -> Json {
-    json!([
-        {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
-        {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
-        {"idx": 2, "name": "2", "path": "2_Normalize", "type": "sentence_transformers.models.Normalize"},
-    ])
+/// The steps after the model: the pooling, dense layers if the file has them, and the division by the length.
+fn modules(facts: &Facts) -> Json {
+    let dense = ["dense_2.weight", "dense_3.weight"].into_iter().filter(|tensor| facts.has(tensor)).map(|_| "Dense");
+    let kinds = ["Transformer", "Pooling"].into_iter().chain(dense).chain(["Normalize"]);
+    let step = |(index, kind): (usize, &str)| {
+        let path = if index == 0 { String::new() } else { format!("{index}_{kind}") };
+        json!({"idx": index, "name": index.to_string(), "path": path, "type": format!("sentence_transformers.models.{kind}")})
+    };
+    kinds.enumerate().map(step).collect()
 }
 
 pub fn looks_like(path: &Path) -> bool {

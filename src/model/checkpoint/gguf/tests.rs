@@ -58,10 +58,39 @@ fn twin_tensors(folder: &Path) -> HashMap<String, (Vec<usize>, Vec<f32>)> {
         for entry in &file.entries {
             let name =
                 entry.name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias");
-            all.insert(name, (entry.shape.clone(), values(&file, entry)));
+            all.extend(apart(&name, &entry.shape, values(&file, entry)));
         }
     }
     all
+}
+
+/// A tensor as it is; of Granite's, which join what llama.cpp has in several, the tensors that they are taken apart into.
+fn apart(name: &str, shape: &[usize], values: Vec<f32>) -> Vec<(String, (Vec<usize>, Vec<f32>))> {
+    let whole = || vec![(name.to_owned(), (shape.to_vec(), values.clone()))];
+    let Some((block, part)) = name.split_once("block_sparse_moe.").or_else(|| name.split_once("shared_mlp.")) else {
+        return whole();
+    };
+    let names: &[&str] = match (part, name.contains("block_sparse_moe.")) {
+        ("input_linear.weight", true) => &["w1", "w3"],
+        ("output_linear.weight", true) => &["w2"],
+        ("input_linear.weight", false) => &["gate_proj", "up_proj"],
+        ("output_linear.weight", false) => &["down_proj"],
+        _ => return whole(),
+    };
+    let (stack, matrix) = shape.split_at(shape.len() - 2);
+    let experts = stack.first().copied().unwrap_or(1);
+    let own = vec![matrix[0] / names.len(), matrix[1]];
+    let pieces = values.chunks(own[0] * own[1]).enumerate().map(|(at, piece)| {
+        let (expert, name) = (at / names.len(), names[at % names.len()]);
+        let name = match stack {
+            [] => format!("{block}mlp.{name}.weight"),
+            _ => format!("{block}block_sparse_moe.experts.{expert}.{name}.weight"),
+        };
+        (name, (own.clone(), piece.to_vec()))
+    });
+    let pieces: Vec<_> = pieces.collect();
+    assert_eq!(pieces.len(), experts * names.len());
+    pieces
 }
 
 #[test]
@@ -100,10 +129,11 @@ fn tensors_have_the_names_shapes_and_numbers_of_the_checkpoint() {
             }
         }
         let aside = checkpoint.aside.iter().any(|(entry, _)| entry.name.starts_with("cls.output"));
-        // The converter knows no pooler, and no head of ModernBERT that is for masked tokens.
+        // The converter knows no pooler, and no head of ModernBERT or Nomic BERT that is for masked tokens.
         let masked = theirs.contains_key("decoder.bias") && theirs.contains_key("head.dense.weight");
         let others = |name: &&String| {
-            let of_head = masked && (name.starts_with("decoder.") || name.starts_with("head."));
+            let of_head = masked && (name.starts_with("decoder.") || name.starts_with("head."))
+                || name.starts_with("cls.predictions.");
             let of_classifier = aside && name.starts_with("classifier.");
             !(of_head || of_classifier || name.contains("pooler.") || name.ends_with(".attn.bias"))
         };
@@ -130,6 +160,10 @@ fn the_configuration_is_that_of_the_checkpoint() {
                 theirs.insert("rope_scaling".into(), Json::Object(full));
             }
         }
+        // The MLP of Granite 4 is called after the one that its mixtures have next to the experts.
+        if let Some(width) = theirs.get("shared_intermediate_size").cloned() {
+            theirs.insert("intermediate_size".into(), width);
+        }
         let mut compared = 0;
         for (key, value) in &ours {
             let Some(wanted) = theirs.get(key) else { continue };
@@ -155,8 +189,10 @@ fn the_configuration_is_that_of_the_checkpoint() {
                 "n_inner",
                 "pad_token_id",
             ];
-            // llama.cpp does not tell Mistral without a window from Llama, and neither need anyone.
-            let same = same || (key == "model_type" && value == "llama" && wanted == "mistral");
+            // llama.cpp does not tell Mistral without a window from Llama, nor a dense Granite 4 from Granite, and neither
+            // need anyone.
+            let alike = [("llama", "mistral"), ("granite", "granitemoehybrid")];
+            let same = same || (key == "model_type" && alike.iter().any(|(a, b)| value == a && wanted == b));
             assert!(same || unsaid.contains(&key.as_str()), "{}: {key}: {value} {wanted}", gguf.display());
             compared += 1;
         }

@@ -90,18 +90,3 @@ impl Part {
         Ok(bytes)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_in_turn_become_two_halves() {
-        // Number i of each block is i % 16, in two rows of one block; the second is asked for.
-        let codes: Vec<u8> =
-            (0..2 * CODES).map(|byte| (2 * byte % 16) as u8 | ((2 * byte + 1) % 16) as u8 * 16).collect();
-        let wanted: Vec<u8> = [7].into_iter().chain((0..16).map(|i| i | i << 4)).collect();
-        assert_eq!(blocks_of(&codes, &[9, 7], 1, (1, 2)), wanted);
-        assert_eq!(blocks_of(&codes, &[9, 7], 1, (0, 1)).len(), 2 * (1 + CODES));
-    }
-}

@@ -103,6 +103,42 @@ fn awq_has_groups_in_order_and_outputs_interleaved() {
     assert_eq!(files[0].read_f32(&files[0].entries[0]).unwrap(), expected(|i| i / 4));
 }
 
+/// By the formula of transformers: a number of four bits times 2 to the power of the scale less 127.
+#[test]
+fn experts_of_four_bits_are_taken_apart() {
+    const NUMBERS: [f32; 8] = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0];
+    let (experts, rows, groups) = (2, 4, 3);
+    let code = |e: usize, r: usize, i: usize| ((7 * e + 5 * r + 3 * i + i / 11) % 16) as u8;
+    let exponent = |e: usize, r: usize, g: usize| (120 + (3 * e + 2 * r + g) % 12) as u8;
+    let number = |e: usize, r: usize, i: usize| {
+        let (code, scale) = (usize::from(code(e, r, i)), 2f32.powi(i32::from(exponent(e, r, i / 32)) - 127));
+        if code < 8 { NUMBERS[code] * scale } else { -NUMBERS[code - 8] * scale }
+    };
+    let all = || (0..experts).flat_map(|e| (0..rows).map(move |r| (e, r)));
+    let byte = |e, r, at: usize| code(e, r, 2 * at) | code(e, r, 2 * at + 1) << 4;
+    let blocks: Vec<u8> = all().flat_map(|(e, r)| (0..16 * groups).map(move |at| byte(e, r, at))).collect();
+    let scales: Vec<u8> = all().flat_map(|(e, r)| (0..groups).map(move |g| exponent(e, r, g))).collect();
+    let bytes = StoredType::Other("u8");
+    let mut files = vec![
+        tensor("mlp.experts.gate_up_proj_blocks", bytes, &[experts, rows, groups, 16], &blocks),
+        tensor("mlp.experts.gate_up_proj_scales", bytes, &[experts, rows, groups], &scales),
+        tensor("mlp.experts.down_proj_blocks", bytes, &[experts, rows, groups, 16], &blocks),
+        tensor("mlp.experts.down_proj_scales", bytes, &[experts, rows, groups], &scales),
+    ];
+    let mut aside = Vec::new();
+    let notes = unpack(&mut files, &mut aside, None).unwrap();
+    assert_eq!((notes, aside.len()), (vec!["6 matrices of mxfp4 are read in four bits".to_owned()], 4));
+    for e in 0..experts {
+        for (name, of) in [("gate_proj", [0, 2].as_slice()), ("up_proj", &[1, 3]), ("down_proj", &[0, 1, 2, 3])] {
+            let name = format!("mlp.experts.{e}.{name}.weight");
+            let entry = files[0].entries.iter().find(|entry| entry.name == name).unwrap();
+            assert_eq!((entry.shape.as_slice(), entry.dtype), (&[of.len(), 32 * groups][..], StoredType::MXFP4));
+            let wanted: Vec<f32> = of.iter().flat_map(|&r| (0..32 * groups).map(move |i| number(e, r, i))).collect();
+            assert_eq!(files[0].read_f32(entry).unwrap(), wanted, "{name}");
+        }
+    }
+}
+
 #[test]
 fn parts_that_do_not_fit_each_other_are_an_error_when_they_are_read() {
     let mut files = vec![

@@ -55,6 +55,7 @@ pub fn by_sigmoids(config: &HfConfig, rules: &SigmoidRules) -> Result<Experts, L
     if let Some(other) = config.str(&[SCORES])?.filter(|score| *score != "sigmoid") {
         return Err(config.unsupported(SCORES, format!("{other:?}"), "scores of this family are sigmoids"));
     }
+    const NORMALIZED: &[&str] = &["norm_topk_prob"];
     const METHOD: &str = "topk_method";
     if let Some(other) = config.str(&[METHOD])?.filter(|method| *method != "noaux_tc") {
         return Err(config.unsupported(METHOD, format!("{other:?}"), "this family chooses experts by noaux_tc"));
@@ -70,7 +71,8 @@ pub fn by_sigmoids(config: &HfConfig, rules: &SigmoidRules) -> Result<Experts, L
         score: Score::Sigmoid,
         correction: true,
         groups: (groups > 1 || kept > 1).then_some(Groups { count: groups, kept, by: GroupScore::TwoBest }),
-        normalize: config.flag(&["norm_topk_prob"], rules.normalize)?,
+        // A null is false in transformers.
+        normalize: !config.is_null(NORMALIZED) && config.flag(NORMALIZED, rules.normalize)?,
         added: 1e-20,
         scale: config.number(&["routed_scaling_factor"], rules.scale)?,
         ..Router::default()

@@ -1,7 +1,12 @@
 //! Tokenizers as older repositories have them: `vocab.json` and `merges.txt`, or `vocab.txt`, and the rest in
-//! `tokenizer_config.json`. They become the `tokenizer.json` that transformers 5 would write for them.
+//! `tokenizer_config.json`; or the one file of SentencePiece or of Mistral. They become the `tokenizer.json` that
+//! transformers 5 would write for them.
 
-use std::collections::HashMap;
+mod proto;
+mod ranks;
+mod sentencepiece;
+
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value as Json, json};
 use tokenizers::AddedToken;
@@ -15,8 +20,10 @@ use crate::model::config::{HfConfig, parse_object};
 use crate::model::error::{LoadError, NoTokenizer};
 
 /// Files of tokenizers that need more than a table to be read.
-const OTHERS: [&str; 5] =
-    ["tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tekken.json", "qwen.tiktoken"];
+const OTHERS: [&str; 2] = ["qwen.tiktoken", "tiktoken.model"];
+
+/// Bytes of all pairs of tokens at most. Those of the largest vocabularies have 20 MB.
+const MOST_TEXT: usize = 1 << 28;
 
 /// Classes that can be put together.
 fn is_known(class: &Class) -> bool {
@@ -43,10 +50,20 @@ pub fn json(files: &CheckpointFiles, config: &HfConfig) -> Result<Result<Separat
     let words = files.read("vocab.txt")?;
     let pieces = (files.read("vocab.json")?, files.read("merges.txt")?);
     let source = if words.is_some() { "vocab.txt" } else { "vocab.json" };
+    let settings = object(files, CONFIG)?;
+    if words.is_none() && pieces.0.is_none() && pieces.1.is_none() {
+        for name in sentencepiece::FILES {
+            if let Some(bytes) = files.read(name)? {
+                return sentencepiece::json(files, config, settings, (name, &bytes));
+            }
+        }
+        if let Some(bytes) = files.read(ranks::TEKKEN)? {
+            return ranks::tekken(files, settings, &bytes);
+        }
+    }
     if words.is_none() && !matches!(pieces, (Some(_), Some(_))) {
         return Ok(Err(missing(files, &pieces)?));
     }
-    let settings = object(files, CONFIG)?;
     let class = settings.get("tokenizer_class").or_else(|| config.json().get("tokenizer_class")).and_then(Json::as_str);
     let class = match class {
         Some(class) => Class::named(class).filter(is_known).ok_or(class),
@@ -105,7 +122,7 @@ fn missing<T>(files: &CheckpointFiles, pieces: &(Option<T>, Option<T>)) -> Resul
         }
     }
     let half = !found.is_empty();
-    for name in OTHERS {
+    for name in sentencepiece::FILES.into_iter().chain([ranks::TEKKEN]).chain(OTHERS) {
         if files.read(name)?.is_some() {
             found.push(name);
         }
@@ -149,6 +166,37 @@ fn added(named: &Named, vocab: &Map<String, Json>) -> Vec<(u64, AddedToken)> {
         (id, named.token)
     };
     named.in_order(std::iter::empty()).into_iter().map(numbered).collect()
+}
+
+/// The part `added_tokens` of a `tokenizer.json`.
+fn entries(added: &[(u64, AddedToken)]) -> Vec<Json> {
+    let entry = |(id, token): &(u64, AddedToken)| {
+        let mut entry = json!(token);
+        entry["id"] = json!(id);
+        entry
+    };
+    added.iter().map(entry).collect()
+}
+
+/// Each piece of any two pieces that it can be made of, those of lower ranks first, then those with a shorter first half;
+/// `None` if that would be too much.
+fn pairs(ranked: Vec<(&str, f64)>) -> Option<Vec<Json>> {
+    let known: HashSet<&str> = ranked.iter().map(|(piece, _)| *piece).collect();
+    let (mut found, mut text) = (Vec::new(), 0usize);
+    for (number, (piece, rank)) in ranked.iter().enumerate() {
+        let before = found.len();
+        let cuts = piece.char_indices().skip(1).map(|(at, _)| at);
+        found.extend(
+            cuts.filter(|at| known.contains(&piece[..*at]) && known.contains(&piece[*at..]))
+                .map(|at| (*rank, number, at)),
+        );
+        text = text.checked_add(piece.len().checked_mul(found.len() - before + piece.len() / 64)?)?;
+        if text > MOST_TEXT {
+            return None;
+        }
+    }
+    found.sort_by(|a, b| a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+    Some(found.into_iter().map(|(_, number, at)| json!([ranked[number].0[..at], ranked[number].0[at..]])).collect())
 }
 
 /// Everything that goes into a `tokenizer.json`.
@@ -223,12 +271,7 @@ impl Sources {
             Class::Bert | Class::MpNet => json!({"type": "WordPiece", "prefix": "##", "cleanup": true}),
             _ => json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true}),
         };
-        let added = self.added.iter().map(|(id, token)| {
-            let mut entry = json!(token);
-            entry["id"] = json!(id);
-            entry
-        });
-        let added = added.collect();
+        let added = entries(&self.added);
         Ok(Parts { added, normalizer, pre_tokenizer: splitter, post_processor: around, decoder, model }.json())
     }
 }

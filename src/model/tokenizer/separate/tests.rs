@@ -40,7 +40,7 @@ fn texts_and_pairs_become_the_tokens_of_transformers() {
             compared += 1;
         }
     }
-    assert_eq!(compared, 13 * 11);
+    assert_eq!(compared, 25 * 11);
 }
 
 #[test]
@@ -51,14 +51,14 @@ fn what_cannot_be_put_together_is_said() {
     let shown = dir.path().display().to_string();
     let why = |config: &str| made(dir.path(), config).unwrap_err().to_string().replace(&shown, "DIR");
     assert_eq!(why(config), "no tokenizer.json in DIR");
-    write("tokenizer.model", "x");
+    write("qwen.tiktoken", "x");
     assert_eq!(
         why(config),
-        "no tokenizer.json in DIR; tokenizer.model cannot be read here, but \
+        "no tokenizer.json in DIR; qwen.tiktoken cannot be read here, but \
          AutoTokenizer.from_pretrained(...).save_pretrained(...) in transformers writes a tokenizer.json from it"
     );
     write("vocab.json", "{}");
-    assert!(why(config).contains("vocab.json and tokenizer.model alone does not say"), "{}", why(config));
+    assert!(why(config).contains("vocab.json and qwen.tiktoken alone does not say"), "{}", why(config));
     write("merges.txt", "#version: 0.2\na b c\n");
     assert!(why(config).contains("not known for its tokenizer_class (none in tokenizer_config.json)"));
     assert_eq!(
@@ -74,4 +74,69 @@ fn what_cannot_be_put_together_is_said() {
         why(r#"{"model_type": "gpt2"}"#),
         "no tokenizer.json in DIR, and vocab.json does not go with its tokenizer_class"
     );
+}
+
+/// A field of a message in the format of protocol buffers: a text, or another message.
+fn field(number: u8, value: &[u8]) -> Vec<u8> {
+    [&[number << 3 | 2, value.len() as u8], value].concat()
+}
+
+fn piece(text: &str, kind: u8) -> Vec<u8> {
+    field(1, &[field(1, text.as_bytes()), vec![0x15, 0, 0, 0x80, 0xbf, 0x18, kind]].concat())
+}
+
+#[test]
+fn what_sentencepiece_and_tekken_lack_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).unwrap();
+    let shown = dir.path().display().to_string();
+    let why = |config: &str| match made(dir.path(), config) {
+        Ok(_) => String::new(),
+        Err(error) => error.to_string().replace(&shown, "DIR"),
+    };
+    let llama = r#"{"model_type": "llama"}"#;
+    write("tokenizer.model", b"IQ== 0\n");
+    assert!(
+        why(llama).contains("DIR/tokenizer.model is not a usable tokenizer: it ends within a field"),
+        "{}",
+        why(llama)
+    );
+    let pieces = [piece("<unk>", 2), piece("<s>", 3), piece("</s>", 3), piece("a", 1)].concat();
+    let algorithm = |number: u8| [pieces.clone(), field(2, &[0x18, number])].concat();
+    write("tokenizer.model", &algorithm(2));
+    assert_eq!(why(llama), "");
+    write("tokenizer.model", &algorithm(3));
+    assert!(why(llama).contains("its pieces are of the unknown kind 3"), "{}", why(llama));
+    write("tokenizer.model", &[piece("a", 1), field(2, &[0xc0, 2, 9])].concat());
+    assert!(why(llama).contains("it has no piece for unknown text"), "{}", why(llama));
+    let endless: Vec<u8> = pieces.iter().map(|byte| if *byte == 0xbf { 0x7f } else { *byte }).collect();
+    write("tokenizer.model", &endless);
+    assert!(why(llama).contains("the score of \"<unk>\" is inf"), "{}", why(llama));
+    write("tokenizer.model", &algorithm(1));
+    assert_eq!(
+        why(r#"{"model_type": "gpt-sw3"}"#),
+        "no tokenizer.json in DIR, and what GPTSw3Tokenizer makes of tokenizer.model is not known here; \
+         AutoTokenizer.from_pretrained(...).save_pretrained(...) in transformers writes a tokenizer.json from it"
+    );
+    assert!(why(r#"{"model_type": "qwen2"}"#).contains("what Qwen2Tokenizer makes"));
+    std::fs::remove_file(dir.path().join("tokenizer.model")).unwrap();
+    for text in [
+        "{}",
+        r#"{"config": {"pattern": "."}, "vocab": [{"token_bytes": "é"}]}"#,
+        r#"{"config": {"pattern": ".", "default_num_special_tokens": 99999999}, "vocab": []}"#,
+    ] {
+        write("tekken.json", text.as_bytes());
+        assert!(why(llama).contains("it is not laid out as Mistral's tekken.json"), "{}", why(llama));
+    }
+    write("tekken.json", br#"{"config": {"pattern": "."}, "vocab": [{"token_bytes": "YQ=="}]}"#);
+    assert_eq!(why(llama), "");
+}
+
+/// Pieces that are made of each other in every way would have merges of more bytes than any memory.
+#[test]
+fn a_vocabulary_with_too_many_pairs_is_refused() {
+    let pieces: Vec<String> = (1..4000).map(|length| "a".repeat(length)).collect();
+    assert!(pairs(pieces.iter().map(|piece| (piece.as_str(), 0.0)).collect()).is_none());
+    let few = pairs(vec![("a", 3.0), ("b", 2.0), ("ab", 1.0), ("aab", 0.0)]).unwrap();
+    assert_eq!(json!(few), json!([["a", "ab"], ["a", "b"]]));
 }

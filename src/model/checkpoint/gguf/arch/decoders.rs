@@ -154,3 +154,50 @@ pub fn nemotron(facts: &Facts) -> Result<Description, LoadError> {
         .set("partial_rotary_factor", facts.rotary_part()?)
         .done(&["output_norm", "blk.{}.attn_norm", "blk.{}.ffn_norm"], &Done::OneAdded))
 }
+
+/// GLM-4 of 2024 and ChatGLM 2 and 3, whose converter calls the length of a text what it likes.
+pub fn chatglm(facts: &Facts) -> Result<Description, LoadError> {
+    Ok(rms_decoder(facts, "glm", "GlmForCausalLM")?
+        .set("hidden_act", "silu")
+        .set("attention_bias", facts.has("blk.0.attn_q.bias") || facts.has("blk.0.attn_qkv.bias"))
+        .set("partial_rotary_factor", facts.rotary_part()?)
+        .name(&[("blk.{}.ffn_up", "model.layers.{}.mlp.gate_up_proj")]))
+}
+
+/// EXAONE 4. Only the 32B, which is known by its number of layers, has windows in llama.cpp, and layers that do not rotate.
+pub fn exaone4(facts: &Facts) -> Result<Description, LoadError> {
+    const WITH_WINDOWS: usize = 64;
+    let description = rms_decoder(facts, "exaone4", "Exaone4ForCausalLM")?.set("hidden_act", "silu").name(&[
+        ("blk.{}.post_attention_norm", "model.layers.{}.post_attention_layernorm"),
+        ("blk.{}.post_ffw_norm", "model.layers.{}.post_feedforward_layernorm"),
+    ]);
+    if facts.blocks()? != WITH_WINDOWS {
+        return Ok(description.set("sliding_window", Json::Null));
+    }
+    let window = facts.arch_size("attention.sliding_window")?.unwrap_or(4096);
+    Ok(description.set("sliding_window", window).set("layer_types", window_layers(facts, 4)?))
+}
+
+pub fn ernie4_5(facts: &Facts) -> Result<Description, LoadError> {
+    let description = rms_decoder(facts, "ernie4_5", "Ernie4_5ForCausalLM")?;
+    Ok(description.set("hidden_act", "silu").set("use_bias", facts.has("blk.0.attn_q.bias")))
+}
+
+/// Jais 2: layer norms, and a plain MLP with squared ReLU.
+pub fn jais2(facts: &Facts) -> Result<Description, LoadError> {
+    Ok(decoder(facts, "jais2", "Jais2ForCausalLM")?
+        .set("layer_norm_eps", layer_eps(facts)?)
+        .set("hidden_act", "relu2")
+        .set("attention_bias", facts.has("blk.0.attn_q.bias"))
+        .set("mlp_bias", facts.has("blk.0.ffn_down.bias")))
+}
+
+/// Seed-OSS: the norm in front of the MLP has the name that others give to one behind the attention.
+pub fn seed_oss(facts: &Facts) -> Result<Description, LoadError> {
+    Ok(rms_decoder(facts, "seed_oss", "SeedOssForCausalLM")?
+        .set("hidden_act", "silu")
+        .set("attention_bias", facts.has("blk.0.attn_q.bias"))
+        .set("attention_out_bias", facts.has("blk.0.attn_output.bias"))
+        .set("mlp_bias", facts.has("blk.0.ffn_down.bias"))
+        .name(&[("blk.{}.post_attention_norm", "model.layers.{}.post_attention_layernorm")]))
+}

@@ -73,6 +73,32 @@ fn distilbert(facts: &Facts) -> Result<Description, LoadError> {
         ]))
 }
 
+/// Nomic BERT: rotary positions, and a gated MLP.
+pub fn nomic_bert(facts: &Facts) -> Result<Description, LoadError> {
+    let theta = facts.theta()?;
+    let part = Some(facts.rotary_part()?).filter(|part| *part != 1.0);
+    Ok(rope::scaling(facts, body(facts, "nomic_bert", "NomicBertModel")?, theta)?
+        .set("hidden_act", "silu")
+        .set("max_position_embeddings", facts.need_size("context_length")?)
+        .set("type_vocab_size", token_types(facts))
+        .set("rotary_emb_base", theta)
+        .set_some("rotary_emb_fraction", part)
+        .name(&[
+            ("token_embd", "embeddings.word_embeddings"),
+            ("token_types", "embeddings.token_type_embeddings"),
+            ("token_embd_norm", "emb_ln"),
+            ("blk.{}.attn_qkv", "encoder.layers.{}.attn.Wqkv"),
+            ("blk.{}.attn_output", "encoder.layers.{}.attn.out_proj"),
+            ("blk.{}.attn_output_norm", "encoder.layers.{}.norm1"),
+            ("blk.{}.ffn_up", "encoder.layers.{}.mlp.fc11"),
+            ("blk.{}.ffn_gate", "encoder.layers.{}.mlp.fc12"),
+            ("blk.{}.ffn_down", "encoder.layers.{}.mlp.fc2"),
+            ("blk.{}.layer_output_norm", "encoder.layers.{}.norm2"),
+        ])
+        .done(&["token_types"], &Done::Flattened)
+        .set("layer_norm_eps", layer_eps(facts)?))
+}
+
 /// ModernBERT: windows in two of three layers, which have their own RoPE base.
 pub fn modernbert(facts: &Facts) -> Result<Description, LoadError> {
     let layers = facts.blocks()?;

@@ -34,19 +34,38 @@ pub fn gemma2(facts: &Facts) -> Result<Description, LoadError> {
 pub fn gemma3(facts: &Facts) -> Result<Description, LoadError> {
     let description = common(facts, "gemma3_text", "Gemma3ForCausalLM", POST_NORMS)?;
     let window = facts.window()?;
-    let local = facts.arch_number("rope.freq_base_swa")?.unwrap_or(10000.0);
+    Ok(two_rotations(facts, description)?
+        .set("query_pre_attn_scalar", scalar(facts, 62)?)
+        .set("final_logit_softcapping", cap(facts, "final_logit_softcapping", None)?)
+        .set("sliding_window", window)
+        .set("layer_types", if window.is_some() { window_layers(facts, 6)? } else { layer_types(facts.blocks()?, 1) }))
+}
+
+/// EmbeddingGemma: Gemma 3 without a head that attends in both directions, and with windows split between them.
+pub fn embedding(facts: &Facts) -> Result<Description, LoadError> {
+    let description = common(facts, "gemma3_text", "Gemma3TextModel", POST_NORMS)?;
+    let mut description = two_rotations(facts, description)?
+        .set("use_bidirectional_attention", true)
+        .set("query_pre_attn_scalar", facts.head_dim()?)
+        .set("sliding_window", facts.need_size("attention.sliding_window")?)
+        .set("layer_types", window_layers(facts, 6)?);
+    for layer in ["dense_2", "dense_3"] {
+        description.aside.insert(layer, "a dense layer after the pooling, which is not computed");
+        facts.note_read(&[&format!("{layer}_feat_in"), &format!("{layer}_feat_out")]);
+    }
+    Ok(description)
+}
+
+/// What Gemma 3 has instead of Gemma 2's soft-caps.
+fn two_rotations(facts: &Facts, description: Description) -> Result<Description, LoadError> {
     const ATTENTION: &str = "rope.scaling.attn_factor";
     if let Some(factor) = facts.arch_number(ATTENTION)?.filter(|factor| *factor != 1.0) {
         let why = "llama.cpp applies it to layers with a window too, which is not computed";
         return Err(facts.unsupported(&facts.key(ATTENTION), factor, why));
     }
     Ok(description
-        .set("query_pre_attn_scalar", scalar(facts, 62)?)
         .set("attn_logit_softcapping", Json::Null)
-        .set("final_logit_softcapping", cap(facts, "final_logit_softcapping", None)?)
-        .set("rope_local_base_freq", local)
-        .set("sliding_window", window)
-        .set("layer_types", if window.is_some() { window_layers(facts, 6)? } else { layer_types(facts.blocks()?, 1) }))
+        .set("rope_local_base_freq", facts.arch_number("rope.freq_base_swa")?.unwrap_or(10000.0)))
 }
 
 /// Here the norm that Llama has before the MLP is after the attention.

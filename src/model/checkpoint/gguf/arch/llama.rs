@@ -19,20 +19,22 @@ pub fn llama(facts: &Facts) -> Result<Description, LoadError> {
     }
 }
 
-/// Granite: Llama with multipliers.
-pub fn granite(facts: &Facts) -> Result<Description, LoadError> {
-    let description = pairs(facts, "granite", "GraniteForCausalLM")?;
-    // Without a scale it is the usual one; zero means none, here and below.
-    let description = description.set("attention_multiplier", 1.0 / (facts.head_dim()?.max(1) as f64).sqrt());
-    let names = [
-        ("attention_multiplier", "attention.scale"),
-        ("embedding_multiplier", "embedding_scale"),
-        ("residual_multiplier", "residual_scale"),
-        ("logits_scaling", "logit_scale"),
-    ];
-    names.into_iter().try_fold(description, |description, (key, name)| {
-        Ok(description.set_some(key, facts.arch_number(name)?.filter(|value| *value != 0.0)))
-    })
+/// Mistral Small 3.1 and later, whose file has the text part alone, and Ministral 3, whose queries grow with their
+/// positions.
+pub fn mistral3(facts: &Facts) -> Result<Description, LoadError> {
+    if facts.arch_size("expert_count")?.unwrap_or(0) > 0 {
+        return Err(facts.bad("it is a Mistral 3 with experts, which cannot be represented"));
+    }
+    const GROWTH: &str = "attention.temperature_scale";
+    let Some(growth) = facts.arch_number(GROWTH)?.filter(|growth| *growth != 0.0) else {
+        return Ok(pairs(facts, "mistral", "MistralForCausalLM")?.set("sliding_window", Json::Null));
+    };
+    let mut description = pairs(facts, "ministral3", "Ministral3ForCausalLM")?.set("sliding_window", Json::Null);
+    let Some(scaling) = description.config.get_mut("rope_scaling") else {
+        return Err(facts.unsupported(&facts.key(GROWTH), growth, "queries grow from the original length of YaRN on"));
+    };
+    scaling["llama_4_scaling_beta"] = growth.into();
+    Ok(description)
 }
 
 /// SmolLM3: every fourth layer has no RoPE, which the file does not say.
@@ -55,7 +57,7 @@ pub fn olmo(facts: &Facts) -> Result<Description, LoadError> {
     Ok(description.set("hidden_act", "silu").set("attention_bias", false).set("clip_qkv", facts.clip()?))
 }
 
-fn pairs(facts: &Facts, model_type: &str, class: &str) -> Result<Description, LoadError> {
+pub fn pairs(facts: &Facts, model_type: &str, class: &str) -> Result<Description, LoadError> {
     Ok(side_by_side(facts, rms_decoder(facts, model_type, class)?)?
         .set("hidden_act", "silu")
         .set("attention_bias", facts.has("blk.0.attn_q.bias"))

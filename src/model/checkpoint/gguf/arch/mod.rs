@@ -9,6 +9,7 @@ mod decoders;
 mod encoders;
 mod gemma;
 mod gpt;
+mod granite;
 mod llama;
 mod moe;
 mod rope;
@@ -92,22 +93,31 @@ const ARCHITECTURES: &[(&str, Describe)] = &[
     ("arcee", llama::arcee),
     ("bert", encoders::bert),
     ("bloom", gpt::bloom),
+    ("chatglm", decoders::chatglm),
     ("cohere2", decoders::cohere2),
     ("command-r", decoders::cohere),
+    ("ernie4_5", decoders::ernie4_5),
+    ("exaone4", decoders::exaone4),
     ("falcon", gpt::falcon),
     ("gemma", gemma::gemma),
+    ("gemma-embedding", gemma::embedding),
     ("gemma2", gemma::gemma2),
     ("gemma3", gemma::gemma3),
     ("glm4", decoders::glm4),
     ("gpt-oss", moe::gpt_oss),
     ("gpt2", gpt::gpt2),
     ("gptneox", gpt::gpt_neox),
-    ("granite", llama::granite),
+    ("granite", granite::granite),
+    ("granitehybrid", granite::hybrid),
+    ("granitemoe", granite::mixture),
     ("hunyuan-dense", decoders::hunyuan),
+    ("jais2", decoders::jais2),
     ("llama", llama::llama),
+    ("mistral3", llama::mistral3),
     ("modern-bert", encoders::modernbert),
     ("mpt", gpt::mpt),
     ("nemotron", decoders::nemotron),
+    ("nomic-bert", encoders::nomic_bert),
     ("olmo", llama::olmo),
     ("olmo2", decoders::olmo2),
     ("olmoe", moe::olmoe),
@@ -120,6 +130,7 @@ const ARCHITECTURES: &[(&str, Describe)] = &[
     ("qwen3moe", moe::qwen3_moe),
     ("qwen3vl", |facts| text_part(facts, decoders::qwen3)),
     ("qwen3vlmoe", |facts| text_part(facts, moe::qwen3_moe)),
+    ("seed_oss", decoders::seed_oss),
     ("smollm3", llama::smollm3),
     ("stablelm", decoders::stablelm),
     ("starcoder", gpt::gpt_bigcode),
@@ -195,7 +206,7 @@ fn direction(facts: &Facts, description: Description) -> Result<Description, Loa
     }
 }
 
-const ENCODERS: [&str; 2] = ["bert", "modern-bert"];
+const ENCODERS: [&str; 4] = ["bert", "gemma-embedding", "modern-bert", "nomic-bert"];
 
 /// The text part of a model that reads images, whose file has nothing else. Its positions have several axes, of which a text
 /// has one, and what it adds of images to the first blocks is nothing.

@@ -25,6 +25,21 @@ pub fn mixtral(facts: &Facts, description: Description, experts: usize) -> Resul
         .done(&STACKS, &Done::Stacked))
 }
 
+/// What a Granite with experts has besides the dense one.
+pub fn granite(facts: &Facts, description: Description) -> Result<Description, LoadError> {
+    Ok(description
+        .set("num_local_experts", facts.need_size("expert_count")?)
+        .set("num_experts_per_tok", facts.need_size("expert_used_count")?)
+        .set_some("intermediate_size", width(facts, 0))
+        .name(&[
+            ("blk.{}.ffn_gate_inp", "model.layers.{}.block_sparse_moe.router.layer"),
+            (STACKS[0], "model.layers.{}.block_sparse_moe.experts.{e}.w1"),
+            (STACKS[1], "model.layers.{}.block_sparse_moe.experts.{e}.w3"),
+            (STACKS[2], "model.layers.{}.block_sparse_moe.experts.{e}.w2"),
+        ])
+        .done(&STACKS, &Done::Stacked))
+}
+
 /// Qwen2-MoE: a shared expert in addition to the others; weights of the chosen ones are not normalised.
 pub fn qwen2_moe(facts: &Facts) -> Result<Description, LoadError> {
     let shared = facts.axis("blk.0.ffn_down_shexp.weight", 1);

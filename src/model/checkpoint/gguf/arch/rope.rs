@@ -48,13 +48,15 @@ struct Stretch {
     factor: f64,
     /// With YaRN, the length that the model was first trained for.
     yarn: Option<f64>,
+    betas: (f64, f64),
     attention: f64,
 }
 
-/// Rotations over the original length above which YaRN keeps frequencies, and below which it divides them. llama.cpp
-/// takes no others for the architectures that are described here: not the `yarn_*` keys of the file, which are reported
-/// as not used.
+/// Rotations over the original length above which YaRN keeps frequencies, and below which it divides them.
 const BETAS: (f64, f64) = (32.0, 1.0);
+
+/// The architectures of which llama.cpp reads the `yarn_*` keys. Those of the others are reported as not used.
+const OWN_YARN: &[&str] = &["mistral3"];
 
 impl Stretch {
     fn read(facts: &Facts, theta: f64) -> Result<Stretch, LoadError> {
@@ -82,14 +84,21 @@ impl Stretch {
             }
         }
         if !is_yarn {
-            return Ok(Stretch { theta, factor, yarn: None, attention });
+            return Ok(Stretch { theta, factor, yarn: None, betas: BETAS, attention });
         }
         let original = match said("original_context_length")? {
             Some(length) if length > 0.0 => length,
             _ => facts.need_number("context_length")?,
         };
-        let usual = if factor <= 1.0 { 1.0 } else { 0.1 * factor.ln() + 1.0 };
-        Ok(Stretch { theta, factor, yarn: Some(original), attention: usual * attention })
+        let own = OWN_YARN.contains(&facts.architecture);
+        let own = |name: &str| if own { said(&format!("yarn_{name}")) } else { Ok(None) };
+        let betas = (own("beta_fast")?.unwrap_or(BETAS.0), own("beta_slow")?.unwrap_or(BETAS.1));
+        let scale = |multiplier: f64| if factor <= 1.0 { 1.0 } else { 0.1 * multiplier * factor.ln() + 1.0 };
+        let usual = match own("log_multiplier")?.filter(|multiplier| *multiplier != 0.0) {
+            Some(multiplier) => scale(1.0) / scale(multiplier),
+            None => scale(1.0),
+        };
+        Ok(Stretch { theta, factor, yarn: Some(original), betas, attention: usual * attention })
     }
 
     /// What the frequencies of `pairs` pairs of features are divided by.
@@ -97,7 +106,7 @@ impl Stretch {
         let Some(original) = self.yarn else { return vec![self.factor; pairs] };
         let dim = 2.0 * pairs as f64;
         let at = |turns: f64| dim * (original / (turns * 2.0 * std::f64::consts::PI)).ln() / (2.0 * self.theta.ln());
-        let (low, high) = (at(BETAS.0).floor().max(0.0), at(BETAS.1).ceil().min(dim - 1.0));
+        let (low, high) = (at(self.betas.0).floor().max(0.0), at(self.betas.1).ceil().min(dim - 1.0));
         let ramp = |pair: usize| ((pair as f64 - low) / (high - low).max(0.001)).clamp(0.0, 1.0);
         (0..pairs).map(|pair| 1.0 / (ramp(pair) / self.factor + 1.0 - ramp(pair))).collect()
     }
@@ -115,8 +124,8 @@ impl Stretch {
                 "rope_type": "yarn",
                 "factor": self.factor,
                 "original_max_position_embeddings": whole_or_real(*original),
-                "beta_fast": whole_or_real(BETAS.0),
-                "beta_slow": whole_or_real(BETAS.1),
+                "beta_fast": whole_or_real(self.betas.0),
+                "beta_slow": whole_or_real(self.betas.1),
                 "attention_factor": self.attention,
             }),
             _ => self.fixed(facts, &vec![1.0; rotating(facts)?.div_ceil(2)])?,

@@ -27,6 +27,21 @@ const BLOOM: &str = r" ?[^(\s|[.,!?…。，、।۔،])]+";
 const DEEPSEEK_V3: &str = r##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"##;
 const SEED: &str =
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+";
+const QWEN35: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const JAIS2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s{512}(?!\S)|\s{256}(?!\S)|\s{128}(?!\S)|\s{64}(?!\S)|\s{32}(?!\S)|\s{16}(?!\S)|\s{8}(?!\S)|\s{4}(?!\S)|\s{1,2}(?!\S)|\s{1}";
+const EXAONE_MOE: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+";
+const YOUTU: [&str; 2] = [
+    "[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥぀-ゟ゠-ヿ]+",
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+];
+const CHAMELEON: [&str; 6] = [
+    "<sentinel:[0-9]+>",
+    "(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z",
+    r"([\t\n]|    |  )",
+    r"\p{N}",
+    r"[\p{P}!-/:-@\[-`{-~]",
+    GPT2,
+];
 const BAILING: &str =
     r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+";
 
@@ -40,15 +55,20 @@ pub fn pre(word: &str) -> Option<Pre> {
         "mpt" | "olmo" => Pre { nfc: true, ..regexes(&[GPT2]) },
         "starcoder" | "refact" | "codeshell" | "smollm" | "exaone" | "minerva-7b" => digits_one_by_one(),
         "command-r" => Pre { nfc: true, ..digits_one_by_one() },
-        "llama3" | "llama-v3" | "llama-bpe" | "falcon3" | "falcon-h1" | "pixtral" | "midm-2.0" | "lfm2" => {
-            Pre { ignore_merges: true, add_bos: true, ..regexes(&[LLAMA3]) }
-        }
+        "llama3" | "llama-v3" | "llama-bpe" | "falcon3" | "falcon-h1" | "pixtral" | "midm-2.0" | "lfm2"
+        | "jina-v5-nano" => Pre { ignore_merges: true, add_bos: true, ..regexes(&[LLAMA3]) },
         "dbrx" | "smaug-bpe" | "glm4" | "chatglm-bpe" => regexes(&[LLAMA3]),
-        "qwen2" | "deepseek-r1-qwen" | "megrez" | "kormo" => Pre { nfc: true, ..regexes(&[QWEN2]) },
+        "qwen2" | "deepseek-r1-qwen" | "megrez" | "kormo" | "f2llmv2" => Pre { nfc: true, ..regexes(&[QWEN2]) },
+        "qwen35" => Pre { nfc: true, ..regexes(&[QWEN35]) },
+        "jais-2" => regexes(&[JAIS2]),
+        "exaone-moe" => regexes(&[EXAONE_MOE]),
+        "youtu" => Pre { ignore_merges: true, ..regexes(&YOUTU) },
+        "chameleon" => Pre { add_bos: true, ..regexes(&CHAMELEON) },
+        "tiny_aya" | "cohere2moe" => regexes(&[r"\d{1,3}(?=(?:\d{3})*\b)", GPT4O]),
         "stablelm2" | "hunyuan" | "solar-open" | "grok-2" => regexes(&[QWEN2]),
         "tekken" => Pre { ignore_merges: true, add_bos: true, ..regexes(&[TEKKEN]) },
-        "gpt-4o" | "llama4" | "minimax-m2" => regexes(&[GPT4O]),
-        "deepseek-v3" | "hunyuan-dense" => regexes(&[r"\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+", DEEPSEEK_V3]),
+        "gpt-4o" | "llama4" | "minimax-m2" | "kanana2" | "talkie" => regexes(&[GPT4O]),
+        "deepseek-v3" | "hunyuan-dense" | "joyai-llm" => regexes(&[r"\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+", DEEPSEEK_V3]),
         "deepseek-coder" => regexes(&["[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[一-龥ࠀ-一가-퟿]+", r"\p{N}"]),
         "deepseek-llm" => regexes(&[
             "[\r\n]",
@@ -101,7 +121,8 @@ mod tests {
         exaone minerva-7b command-r llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2 dbrx smaug-bpe glm4 \
         chatglm-bpe qwen2 deepseek-r1-qwen megrez kormo stablelm2 hunyuan solar-open grok-2 tekken gpt-4o llama4 minimax-m2 \
         deepseek-v3 hunyuan-dense deepseek-coder deepseek-llm falcon bloom poro-chat gpt3-finnish viking seed-coder \
-        bailingmoe bailingmoe2 llada-moe superbpe default";
+        bailingmoe bailingmoe2 llada-moe superbpe default jina-v5-nano f2llmv2 qwen35 jais-2 exaone-moe youtu chameleon \
+        tiny_aya cohere2moe kanana2 talkie joyai-llm";
 
     /// The steps of every word are understood, and take nothing away from a text.
     #[test]
@@ -136,6 +157,9 @@ mod tests {
         assert_eq!(pieces("gpt-2", "a 12345"), ["a", " 12345"]);
         assert_eq!(pieces("llama-bpe", "a 12345"), ["a", " ", "123", "45"]);
         assert_eq!(pieces("qwen2", "a 123"), ["a", " ", "1", "2", "3"]);
+        assert_eq!(pieces("tiny_aya", "a 1234567"), ["a", " ", "1", "234", "567"]);
+        assert_eq!(pieces("jais-2", "a       b"), ["a", "    ", "  ", " b"]);
+        assert_eq!(pieces("exaone-moe", "a b c1"), ["a b c", "1"]);
         assert_eq!(pieces("starcoder", "a 12"), ["a", " ", "1", "2"]);
         assert_eq!(pieces("falcon", "a 1234"), ["a", " ", "123", "4"]);
     }

@@ -6,6 +6,7 @@ use super::{Parts, Strip, TokenType, Vocabulary};
 use crate::model::checkpoint::gguf::facts::Facts;
 use crate::model::checkpoint::gguf::reader::Value;
 use crate::model::error::{LoadError, NoTokenizer};
+use crate::model::tokenizer::parts::base64;
 
 pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, NoTokenizer>, LoadError> {
     let unknown = (0..vocabulary.tokens.len()).find(|id| vocabulary.types[*id] == TokenType::Unknown);
@@ -54,29 +55,4 @@ pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, NoTok
         model: json!({"type": "Unigram", "unk_id": unknown, "vocab": vocab, "byte_fallback": false}),
     };
     Ok(Ok(parts.json()))
-}
-
-/// Bytes as text, as JSON has them.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let bits = chunk.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for digit in 0..4 {
-            let value = (bits >> (18 - 6 * digit)) & 63;
-            text.push(if digit <= chunk.len() { char::from(DIGITS[value as usize]) } else { '=' });
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bytes_are_written_in_base_64() {
-        let texts = [b"".as_slice(), b"f", b"fo", b"foo", b"foob", b"fooba", b"foobar"].map(base64);
-        assert_eq!(texts, ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"]);
-    }
 }

@@ -1,0 +1,74 @@
+//! Granite: Llama with multipliers, in Granite 3 also with mixtures of experts, in Granite 4 also without rotations.
+
+use serde_json::Value as Json;
+
+use super::llama::pairs;
+use super::{Description, moe};
+use crate::model::checkpoint::gguf::facts::Facts;
+use crate::model::checkpoint::gguf::reader::Value;
+use crate::model::error::LoadError;
+
+/// llama.cpp takes this key of a Granite for whether queries and keys rotate; they do where the file does not say.
+const ROTATES: &str = "rope.scaling.finetuned";
+
+/// Keys about state spaces, which say nothing where there are none.
+const STATE_SPACE: &[&str] =
+    &["ssm.conv_kernel", "ssm.group_count", "ssm.inner_size", "ssm.state_size", "ssm.time_step_rank"];
+
+/// A dense Granite, or one with experts. One that does not rotate is of the fourth version.
+pub fn granite(facts: &Facts) -> Result<Description, LoadError> {
+    if facts.arch_size("expert_count")?.unwrap_or(0) > 0 {
+        return mixture(facts);
+    }
+    facts.note_read(&["expert_used_count"]);
+    if facts.flag(&facts.key(ROTATES))?.unwrap_or(true) {
+        return factors(facts, pairs(facts, "granite", "GraniteForCausalLM")?);
+    }
+    let description = pairs(facts, "granitemoehybrid", "GraniteMoeHybridForCausalLM")?
+        .set("shared_intermediate_size", facts.mlp_width()?)
+        .set("num_local_experts", 0)
+        .set("layer_types", vec!["attention"; facts.blocks()?])
+        .set("position_embedding_type", Json::Null);
+    factors(facts, description)
+}
+
+/// Granite with mixtures of experts, whose chosen weights add up to 1.
+pub fn mixture(facts: &Facts) -> Result<Description, LoadError> {
+    if facts.has("blk.0.ffn_gate_shexp.weight") {
+        return Err(facts.bad("it has shared experts, which cannot be represented"));
+    }
+    if facts.flag(&facts.key(ROTATES))? == Some(false) {
+        return Err(facts.unsupported(
+            &facts.key(ROTATES),
+            false,
+            "mixtures of experts without rotation are not computed",
+        ));
+    }
+    let description = pairs(facts, "granitemoe", "GraniteMoeForCausalLM")?;
+    moe::granite(facts, factors(facts, description)?)
+}
+
+/// Granite 4, whose layers may have a state space instead of attention: then they have no keys and values.
+pub fn hybrid(facts: &Facts) -> Result<Description, LoadError> {
+    let key = facts.key("attention.head_count_kv");
+    if matches!(facts.get(&key), Some(Value::Array { .. })) && facts.numbers(&key)?.contains(&0.0) {
+        let why = "layers that have a state space instead of attention are not computed";
+        return Err(facts.unsupported(&key, "[..., 0, ...]", why));
+    }
+    facts.note_read(STATE_SPACE);
+    granite(facts)
+}
+
+fn factors(facts: &Facts, description: Description) -> Result<Description, LoadError> {
+    // Without a scale it is the usual one; zero means none, here and below.
+    let description = description.set("attention_multiplier", 1.0 / (facts.head_dim()?.max(1) as f64).sqrt());
+    let names = [
+        ("attention_multiplier", "attention.scale"),
+        ("embedding_multiplier", "embedding_scale"),
+        ("residual_multiplier", "residual_scale"),
+        ("logits_scaling", "logit_scale"),
+    ];
+    names.into_iter().try_fold(description, |description, (key, name)| {
+        Ok(description.set_some(key, facts.arch_number(name)?.filter(|value| *value != 0.0)))
+    })
+}
