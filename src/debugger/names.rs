@@ -41,6 +41,7 @@ impl Names {
                     | Role::MixRate
                     | Role::MixStep
                     | Role::MixNormW
+                    | Role::MixSkip
             );
             if let Some(op) = reader(id, program).filter(|_| !inside) {
                 let paths = [&file.name, file.file_name()].map(|name| name.rsplit_once('.'));

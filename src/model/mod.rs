@@ -14,6 +14,7 @@ pub mod hub;
 pub mod input;
 mod load;
 pub mod memory_check;
+mod mixer_weights;
 mod open;
 pub mod placement;
 mod plan;

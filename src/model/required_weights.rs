@@ -1,9 +1,10 @@
 //! The weights that a specification asks for, and their shapes.
 
+use super::mixer_weights;
 use super::role::{Role, WeightId};
 use super::spec::{
-    Act, Adds, Delta, Gain, Head, Latent, LayerInputs, Logits, Mixer, ModelSpec, Norm, Positions, Projection,
-    QkNormOver, Relative, SharedExpert, Transform,
+    Act, Adds, Gain, Head, Latent, LayerInputs, Logits, Mixer, ModelSpec, Norm, Positions, Projection, QkNormOver,
+    Relative, SharedExpert, Transform,
 };
 
 /// Every weight that a model of this specification uses, in the order of use. A tied unembedding is among them.
@@ -73,11 +74,7 @@ impl Needs<'_> {
         }
         match this.mixer {
             Mixer::Attention => self.attention(layer),
-            Mixer::Delta(_) => self.ids.extend(DELTA.map(id)),
-            Mixer::Convolution(convolution) => {
-                let biases = SHORT_CONVOLUTION_BIASES.iter().filter(|_| convolution.bias);
-                self.ids.extend(SHORT_CONVOLUTION.iter().chain(biases).map(|role| id(*role)));
-            }
+            mixer => self.ids.extend(mixer_weights::roles(mixer).into_iter().map(id)),
         }
         if placement.has_post_norms() {
             self.ids.extend(norm(Role::AttnPostLnW, Role::AttnPostLnB));
@@ -264,36 +261,6 @@ pub const XIELU: [Role; 4] = [Role::XieluP, Role::XieluN, Role::XieluBeta, Role:
 /// The biases of an expert, in the order of [`EXPERT`].
 pub const EXPERT_BIASES: [Role; 3] = [Role::b_gate, Role::b_in, Role::b_out];
 
-/// The weights of a gated DeltaNet.
-const DELTA: [Role; 13] = [
-    Role::MixQ,
-    Role::MixK,
-    Role::MixV,
-    Role::MixGate,
-    Role::MixA,
-    Role::MixB,
-    Role::MixConvQ,
-    Role::MixConvK,
-    Role::MixConvV,
-    Role::MixRate,
-    Role::MixStep,
-    Role::MixNormW,
-    Role::MixO,
-];
-
-/// The weights of a short convolution.
-const SHORT_CONVOLUTION: [Role; 5] = [Role::MixX, Role::MixGate, Role::MixOutGate, Role::MixConv, Role::MixO];
-const SHORT_CONVOLUTION_BIASES: [Role; 5] =
-    [Role::MixXB, Role::MixGateB, Role::MixOutGateB, Role::MixConvB, Role::MixOB];
-
-/// The gated DeltaNet of a layer; one without width where the layer has none.
-fn delta_of(spec: &ModelSpec, id: WeightId) -> Delta {
-    match id.layer.and_then(|layer| spec.layers.get(usize::from(layer))).map(|layer| layer.mixer) {
-        Some(Mixer::Delta(delta)) => delta,
-        _ => Delta { key_heads: 0, heads: 0, key_dim: 0, dim: 0, taps: 0, act: Act::Linear, eps: 0.0 },
-    }
-}
-
 pub fn norm_roles(norm: &Norm, gain: Role, bias: Role) -> impl Iterator<Item = Role> + use<> {
     let gain = (norm.gain != Gain::None).then_some(gain);
     let bias = norm.bias.then_some(bias);
@@ -316,15 +283,9 @@ pub fn shape_of(spec: &ModelSpec, id: WeightId) -> Vec<usize> {
     let shared = experts.shared.map_or(0, |shared| shared.width);
     // What the embedding's norm and the position table are as wide as.
     let embedded = if spec.embed.project == Some(Projection::OfSum) { narrow } else { d };
-    let delta = delta_of(spec, id);
     let mixer = id.layer.and_then(|layer| spec.layers.get(usize::from(layer))).map(|layer| layer.mixer);
-    if let Some(Mixer::Convolution(convolution)) = mixer {
-        match id.role {
-            MixX | MixGate | MixOutGate | MixO => return vec![d, d],
-            MixConv => return vec![d, convolution.taps],
-            MixXB | MixGateB | MixOutGateB | MixConvB | MixOB => return vec![d],
-            _ => {}
-        }
+    if let Some(shape) = mixer.and_then(|mixer| mixer_weights::shape_of(mixer, id.role, d)) {
+        return shape;
     }
     let per_head = |heads: usize| match spec.attention.qk_norm.map(|qk| qk.over) {
         Some(QkNormOver::OwnHead) => vec![heads, h],
@@ -375,17 +336,10 @@ pub fn shape_of(spec: &ModelSpec, id: WeightId) -> Vec<usize> {
         b_K | b_rel_K => vec![kv],
         AttnGateB => vec![spec.n_heads * v],
         b_V => vec![kv_heads * v],
-        MixQ | MixK => vec![d, delta.keys()],
-        MixV | MixGate => vec![d, delta.values()],
-        MixA | MixB => vec![d, delta.heads],
-        MixConvQ | MixConvK => vec![delta.keys(), delta.taps],
-        MixConvV => vec![delta.values(), delta.taps],
-        MixRate | MixStep => vec![delta.heads],
-        MixNormW => vec![delta.dim],
-        MixO => vec![delta.values(), d],
-        MixX | MixOutGate => vec![d, d],
-        MixConv => vec![d, 0],
-        MixXB | MixGateB | MixOutGateB | MixConvB | MixOB => vec![d],
+        // Of another mixer than the layer has.
+        MixQ | MixK | MixV | MixGate | MixX | MixOutGate | MixXB | MixGateB | MixOutGateB | MixA | MixB | MixConvQ
+        | MixConvK | MixConvV | MixConvQB | MixConvKB | MixConvVB | MixConv | MixConvB | MixRate | MixStep
+        | MixSkip | MixNormW | MixO | MixOB => vec![0],
         QNormW | QNormB => per_head(spec.n_heads),
         KNormW | KNormB => per_head(kv_heads),
         Sinks => vec![spec.n_heads],

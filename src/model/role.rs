@@ -146,7 +146,7 @@ roles! {
         MixGate: Linear = "mixer.W_gate",
         /// Projection to what a convolution reads, `[d, d]`.
         MixX: Linear = "mixer.W_x",
-        /// Projection to the gates behind a convolution, `[d, d]`.
+        /// Projection to the gates after a convolution, `[d, d]`.
         MixOutGate: Linear = "mixer.W_out_gate",
         MixXB: Vector = "mixer.b_x",
         MixGateB: Vector = "mixer.b_gate",
@@ -159,6 +159,9 @@ roles! {
         MixConvQ: Vector = "mixer.conv_q.w",
         MixConvK: Vector = "mixer.conv_k.w",
         MixConvV: Vector = "mixer.conv_v.w",
+        MixConvQB: Vector = "mixer.conv_q.b",
+        MixConvKB: Vector = "mixer.conv_k.b",
+        MixConvVB: Vector = "mixer.conv_v.b",
         /// Convolution of each feature, `[n, taps]`, the present position last.
         MixConv: Vector = "mixer.conv.w",
         MixConvB: Vector = "mixer.conv.b",
@@ -166,6 +169,8 @@ roles! {
         MixRate: Vector = "mixer.A_log",
         /// What is added before the softplus of a decay, `[H]`.
         MixStep: Vector = "mixer.dt_bias",
+        /// What is added of a value to what is read of the state, `[H]`.
+        MixSkip: Vector = "mixer.D",
         /// Gain of the norm of the output, `[dv]`.
         MixNormW: Vector = "mixer.norm.w",
         /// Output projection, `[H dv, d]`.

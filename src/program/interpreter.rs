@@ -2,9 +2,9 @@
 
 use super::context::at_op;
 use super::kernels::attention::Scoring;
-use super::kernels::delta::Recurrence;
 use super::kernels::experts::{Form, Gated, Mixture};
-use super::kernels::{attention, basic, delta, experts, heads, norm, positions, relative, routing};
+use super::kernels::recurrence::Recurrence;
+use super::kernels::{attention, basic, experts, heads, norm, positions, recurrence, relative, routing};
 use super::shape::check_room;
 use super::{Context, Kernel, Op};
 use crate::model::required_weights::{EXPERT, EXPERT_BIASES, shared_roles};
@@ -102,15 +102,21 @@ fn computed(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> 
         Kernel::Mix => attention::mix(&inputs[0], &inputs[1])?,
         Kernel::Output => product(&basic::join_heads(&inputs[0]))?,
         Kernel::Real => positions::real(&inputs[0], context),
-        Kernel::Convolution(act) => {
-            basic::activation(&positions::convolution(&inputs[0], &first()?, bias()?.as_ref(), context), *act)
+        Kernel::Convolution { act, real } => {
+            let out = positions::convolution(&inputs[0], &first()?, bias()?.as_ref(), context);
+            let out = basic::activation(&out, *act);
+            if *real { positions::real(&out, context) } else { out }
         }
         Kernel::Unit { eps, factor } => norm::unit(&inputs[0], *eps, *factor),
-        Kernel::Decay => delta::decay(&inputs[0], &all()?),
-        Kernel::Delta => delta::read(&Recurrence::of(Some(&inputs[0]), &inputs[1..], context)),
+        Kernel::Decay => recurrence::decay(&inputs[0], &all()?),
+        Kernel::Step => recurrence::step(&inputs[0], &first()?),
+        Kernel::DecayBy => recurrence::decay_by(&inputs[0], &first()?),
+        Kernel::Skip => recurrence::skip(&inputs[0], &inputs[1], &first()?),
+        Kernel::GroupNorm { groups, eps } => norm::of_groups(&inputs[0], *groups, *eps, &first()?),
+        Kernel::Read(learning) => recurrence::read(&Recurrence::of(*learning, Some(&inputs[0]), &inputs[1..], context)),
         // Rounding a state at each token would add up.
-        Kernel::DeltaState => {
-            let states = delta::states(&Recurrence::of(None, inputs, context));
+        Kernel::State(learning) => {
+            let states = recurrence::states(&Recurrence::of(*learning, None, inputs, context));
             return Ok(states.with_axes(&op.axes).whole());
         }
         Kernel::Activation(act) => basic::activation(&inputs[0], *act),

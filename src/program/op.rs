@@ -6,7 +6,7 @@ use super::Part;
 use crate::model::placement::Placement;
 use crate::model::role::{RolePlace, WeightId};
 use crate::model::spec::{
-    Act, Buckets, ClampedGate, Masks, Norm, Pool, QkNormOver, Router, Sentence, SharedExpert, Transform,
+    Act, Buckets, ClampedGate, Learning, Masks, Norm, Pool, QkNormOver, Router, Sentence, SharedExpert, Transform,
 };
 use crate::tensor::{Axis, Device};
 
@@ -78,16 +78,25 @@ pub enum Kernel {
     Real,
     /// A causal convolution of each feature over positions, then an activation: the columns of all passes `S K h` to those
     /// of the pass `T K h`. Padding between tokens is passed over.
-    Convolution(Act),
+    /// With `real`, zeros at padding.
+    Convolution { act: Act, real: bool },
     /// `x / sqrt(sum(x^2) + eps)` of each head `T K h`, times a factor.
     Unit { eps: f64, factor: f64 },
     /// What is left of a state at each position, `exp(-exp(A) softplus(x + b))`: `T H`.
     Decay,
-    /// What the gated delta rule reads of its states: of queries and keys `T K dk`, values `T H dv`, decays and learning
+    /// The step of a state space, `softplus(x + b)`: `T H`.
+    Step,
+    /// What a step leaves of a state, `exp(-exp(A) x)`: `T H`.
+    DecayBy,
+    /// `x + D v` of what is read from a state and of values, `T H dv`.
+    Skip,
+    /// An RMS norm of groups of neighbouring features of `T H h`, with a gain for each feature.
+    GroupNorm { groups: usize, eps: f64 },
+    /// What is read of states that learn by one of the rules: of queries and keys `T K dk`, values `T H dv`, decays and learning
     /// rates `T H`, and where there is an earlier pass the states after it: `T H dv`.
-    Delta,
-    /// The states of the gated delta rule after the last token, `H dk dv`: of what [`Kernel::Delta`] reads without queries.
-    DeltaState,
+    Read(Learning),
+    /// The states after the last token, `H dk dv`: of what [`Kernel::Read`] reads without queries.
+    State(Learning),
     /// An activation function, element by element.
     Activation(Act),
     /// xIELU, element by element, whose four numbers are weights.

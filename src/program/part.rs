@@ -60,6 +60,7 @@ named! {
         MixIntoConv = "mixer.conv_in",
         MixConv = "mixer.conv",
         MixA = "mixer.a",
+        MixDt = "mixer.dt",
         MixDecay = "mixer.decay",
         MixB = "mixer.b",
         MixBeta = "mixer.beta",
@@ -70,6 +71,7 @@ named! {
         MixV = "mixer.v",
         MixZ = "mixer.z",
         /// What the heads remember after the last position of the pass.
+        MixSkip = "mixer.skip",
         MixState = "mixer.state",
         MixNorm = "mixer.norm",
         MixGated = "mixer.gated",

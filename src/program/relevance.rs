@@ -17,7 +17,7 @@ use super::kernels::attention::{self, Scoring};
 use super::kernels::{basic, heads, norm};
 use super::vjp::pulled;
 use super::{After, Context, Kernel, Op, execute};
-use crate::model::spec::{Act, Sentence, Transform};
+use crate::model::spec::{Act, Learning, Sentence, Transform};
 use crate::model::weights::Weights;
 use crate::tensor::ops::BinaryOp;
 use crate::tensor::{TensorError, Value, proceed};
@@ -76,11 +76,17 @@ fn forward(op: &Op, x: &[Value], weights: &Weights, context: &Context) -> Result
         Kernel::HeadNorm { norm, over, clip: None } => norm::of_heads_detached(&x[0], norm, *over, &all()?),
         Kernel::HeadNorm { .. } => return no_rule("a norm of queries and keys with a bound"),
         Kernel::Unit { eps, factor } => norm::unit_detached(&x[0], *eps, *factor),
-        Kernel::Convolution(act) => {
-            let linear = Op { kernel: Kernel::Convolution(Act::Linear), ..op.clone() };
+        Kernel::Convolution { act, real } => {
+            let linear = Op { kernel: Kernel::Convolution { act: Act::Linear, real: *real }, ..op.clone() };
             by_factor(&execute(&linear, x, weights, context)?, |x| Ok(basic::activation(x, *act)))?
         }
-        Kernel::Delta | Kernel::DeltaState | Kernel::Decay => return no_rule("the gated delta rule"),
+        Kernel::GroupNorm { groups, eps } => norm::of_groups_detached(&x[0], *groups, *eps, &all()?[0]),
+        Kernel::Read(Learning::Replaces) | Kernel::State(Learning::Replaces) | Kernel::Decay => {
+            return no_rule("the gated delta rule");
+        }
+        Kernel::Read(Learning::Adds) | Kernel::State(Learning::Adds) | Kernel::Step | Kernel::DecayBy => {
+            return no_rule("a state space");
+        }
         Kernel::Activation(act) => by_factor(&x[0], |x| Ok(basic::activation(x, *act)))?,
         Kernel::Xielu => {
             let numbers = all()?;

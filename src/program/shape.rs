@@ -71,7 +71,7 @@ fn extent(op: &Op, inputs: &[Value], context: &Context) -> (usize, Range<usize>)
         (Kernel::RelativeScores { .. }, _) => return (first[0], context.span()),
         (Kernel::Scores { .. }, [_, queries, ..]) => (*queries, inputs[1].shape()[1]),
         (Kernel::Pattern { .. } | Kernel::Mix, [_, _, queries, keys]) => (*queries, *keys),
-        (Kernel::Convolution(_), [_, keys, ..]) => (context.length(), *keys),
+        (Kernel::Convolution { .. }, [_, keys, ..]) => (context.length(), *keys),
         (Kernel::Embed { .. }, [_, length]) | (_, [_, length, _, ..]) => (*length, *length),
         // A vector has no positions.
         _ => (1, 1),

@@ -1,7 +1,7 @@
 //! Vector-Jacobian products, op by op.
 
 use super::context::at_op;
-use super::kernels::delta::Recurrence;
+use super::kernels::recurrence::Recurrence;
 use super::kernels::{basic, host};
 use super::{Context, Kernel, Op, execute};
 use crate::model::weights::Weights;
@@ -85,11 +85,12 @@ fn closed(
     Ok(Some(match &op.kernel {
         Kernel::Linear { heads: None, clip: None } => vec![Some(back(seed)?)],
         Kernel::Linear { heads: Some(_), clip: None } => vec![Some(back(&basic::join_heads(seed))?)],
-        Kernel::Delta => {
-            return Ok(host::pull_delta(&Recurrence::of(Some(&inputs[0]), &inputs[1..], context), seed).map(some));
+        Kernel::Read(learning) => {
+            let of = Recurrence::of(*learning, Some(&inputs[0]), &inputs[1..], context);
+            return Ok(host::pull_recurrence(&of, seed).map(some));
         }
-        Kernel::DeltaState => {
-            return Ok(host::pull_delta(&Recurrence::of(None, inputs, context), seed).map(some));
+        Kernel::State(learning) => {
+            return Ok(host::pull_recurrence(&Recurrence::of(*learning, None, inputs, context), seed).map(some));
         }
         Kernel::Output => vec![Some(basic::split_heads(&back(seed)?, inputs[0].shape()[2]))],
         Kernel::Project => {

@@ -112,7 +112,7 @@ fn a_check_that_fails_is_a_failed_command() {
 /// ways, so logits agree within 5e-5 (1 + |value|); tokens must be the same.
 #[test]
 fn a_batch_generates_what_each_of_its_rows_does_alone() {
-    for name in ["gpt2", "llama", "qwen3_5_text", "qwen3_next", "lfm2"] {
+    for name in ["gpt2", "llama", "qwen3_5_text", "qwen3_next", "lfm2", "granite4-hybrid"] {
         let rows: Vec<Vec<u32>> = vec![vec![57, 78, 127, 104, 341], vec![25, 261], vec![68, 268, 30]];
         let mut together = bench_of(name, rows.clone(), &Device::cpu(), 1 << 30);
         together.run("generate 8");

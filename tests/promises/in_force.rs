@@ -33,7 +33,7 @@ use Policy::{Agrees, Differs, DiffersBy, LeavesOut, OfWeights, Refuses};
 
 /// The commands of the groups "explaining" and "comparing": what is given before the edit, the command, and its policy. TWO is two
 /// branches with texts of the same length, BATCH two prompts, DIR a folder with files of texts.
-const COMMANDS: [(&str, &str, Policy); 58] = [
+const COMMANDS: [(&str, &str, Policy); 59] = [
     ("run", "backward loss\nprint norm(grad(L1.resid_post))", Differs),
     ("run", "backward -all-at-once loss\nprint norm(grad(L1.resid_post))", Differs),
     ("run", "attr saliency", Differs),

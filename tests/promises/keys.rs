@@ -433,19 +433,18 @@ fn gemma_4_is_computed_and_what_its_other_sizes_have_besides_is_refused() {
 }
 
 #[test]
-fn granite_4_without_hybrid_layers_is_computed_and_with_them_refused() {
-    for (key, value, why) in [
-        (
-            "layer_types",
-            json!(["mamba", "attention"]),
-            "layer_types = \"mamba\" is not supported: layers that have a state space",
-        ),
-        ("num_local_experts", json!(4), "num_local_experts = 4 is not supported: experts"),
+fn what_granite_4_has_besides_state_spaces_and_an_mlp_is_refused() {
+    for (name, key, value, why) in [
+        ("granite4-hybrid", "mamba_proj_bias", json!(true), "mamba_proj_bias = true is not supported: biases"),
+        ("granite4-hybrid", "time_step_limit", json!([0.0, 0.5]), "time_step_limit = ... is not supported: only steps"),
+        ("granite4-dense", "num_local_experts", json!(4), "num_local_experts = 4 is not supported: experts"),
     ] {
-        let refused = refusal(with("granite4-dense", key, value).path());
+        let refused = refusal(with(name, key, value).path());
         assert!(refused.contains(why), "{refused}");
     }
-    // `attention` is what versions before transformers 5 write.
+    // `mamba` and `attention` are what versions before transformers 5 write.
+    let old = with("granite4-hybrid", "layer_types", json!(["mamba", "attention"]));
+    assert_eq!(pass(old.path()).bits("logits"), pass(&fixture("granite4-hybrid")).bits("logits"));
     let old = with("granite4-dense", "layer_types", json!(["attention", "attention"]));
     assert_eq!(pass(old.path()).bits("logits"), pass(&fixture("granite4-dense")).bits("logits"));
 }

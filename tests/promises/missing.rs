@@ -44,6 +44,7 @@ const HEADS: &[(&str, &str, bool)] = &[
     ("gptj", "lm_head.weight", false),
     ("granite", "lm_head.weight", false),
     ("granite4-dense", "lm_head.weight", false),
+    ("granite4-hybrid", "lm_head.weight", false),
     ("granitemoe", "lm_head.weight", false),
     ("hunyuan_v1_dense", "lm_head.weight", false),
     ("lfm2", "lm_head.weight", true),

@@ -5,7 +5,7 @@ use llmdbg::answer::{Answer, text};
 
 use crate::common::{Bench, NURSE};
 
-const MODELS: [&str; 4] = ["qwen3_5_text", "qwen3_next", "qwen3_5_moe_text", "lfm2"];
+const MODELS: [&str; 5] = ["qwen3_5_text", "qwen3_next", "qwen3_5_moe_text", "lfm2", "granite4-hybrid"];
 const OTHER: &str = "The nurse and the king";
 
 /// Commands that look at values, analyse and compare; none may panic, whatever layers there are.
@@ -126,7 +126,9 @@ fn no_command_panics_where_layers_have_no_attention() {
 
 #[test]
 fn what_needs_attention_in_every_layer_is_refused_and_names_the_layer() {
-    for (name, what) in [("qwen3_5_text", "gated DeltaNet"), ("lfm2", "a short convolution")] {
+    for (name, what) in
+        [("qwen3_5_text", "gated DeltaNet"), ("lfm2", "a short convolution"), ("granite4-hybrid", "a state space")]
+    {
         let mut bench = Bench::new(name, &[NURSE]);
         bench.script(&format!("run\nset prompt {OTHER}\nrun"));
         for line in ["attr rollout", "attr attnxgradient", "patch main -metric loss -minimal"] {
@@ -192,6 +194,10 @@ fn gradients_are_the_limits_of_differences() {
         ("qwen3_5_text", "L0.mixer.a[4, 2]"),
         ("qwen3_5_text", "L0.mixer.k_in[2, 1, 3]"),
         ("qwen3_5_text", "L1.attn.gate[4, 1, 2]"),
+        ("granite4-hybrid", "L0.mixer.k[3, 1, 2]"),
+        ("granite4-hybrid", "L0.mixer.dt[4, 2]"),
+        ("granite4-hybrid", "L0.mixer.decay[4, 2]"),
+        ("granite4-hybrid", "L0.mixer.v[2, 3, 1]"),
         ("lfm2", "L0.mixer.x[2, 5]"),
         ("lfm2", "L0.mixer.conv_in[3, 7]"),
     ] {
@@ -261,7 +267,7 @@ fn an_edited_state_changes_later_passes_and_not_its_own() {
 /// Values that a small budget has dropped are computed again, states of many passes among them, with the same bits.
 #[test]
 fn states_that_were_dropped_are_computed_again_bit_by_bit() {
-    for name in ["qwen3_5_text", "lfm2"] {
+    for name in ["qwen3_5_text", "lfm2", "granite4-hybrid"] {
         let of = |budget: u64| {
             let mut bench = Bench::on(name, &[NURSE], &llmdbg::tensor::Device::cpu(), budget);
             bench.script("set generation stop off\ngenerate 40");

@@ -238,7 +238,7 @@ fn after_any_walk_in_an_encoder_every_value_is_what_the_edits_make() {
 
 #[test]
 fn after_any_walk_in_a_model_with_states_every_value_is_what_the_edits_make() {
-    for (name, cases) in [("qwen3_5_text", 40), ("lfm2", 20)] {
+    for (name, cases) in [("qwen3_5_text", 40), ("lfm2", 20), ("granite4-hybrid", 20)] {
         let strategy = (moves(), any::<bool>(), any::<bool>());
         let checked = runner(cases).run(&strategy, |(walk, tight, two_rows)| {
             let texts: &[&str] = if two_rows { &[NURSE, "the king said"] } else { &[NURSE] };

@@ -46,6 +46,9 @@ pub fn variants(kernel: &Kernel) -> Vec<(Kernel, Reason)> {
         }
         Kernel::Activation(act) => acts(act, &Kernel::Activation),
         Kernel::Gated(act) => acts(act, &Kernel::Gated),
+        Kernel::Convolution { act, real } => acts(act, &|act| Kernel::Convolution { act, real: *real }),
+        Kernel::Unit { eps, factor } => epsilons(*eps, |eps| Kernel::Unit { eps, factor: *factor }).collect(),
+        Kernel::GroupNorm { groups, eps } => epsilons(*eps, |eps| Kernel::GroupNorm { groups: *groups, eps }).collect(),
         Kernel::Unembed { project, scale, softcap: Some(_) } => {
             vec![(Kernel::Unembed { project: *project, scale: *scale, softcap: None }, Reason::LogitsNotCapped)]
         }

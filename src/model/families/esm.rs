@@ -108,8 +108,9 @@ fn rotation(from: &Sources, sizes: &Sizes) -> Result<Rope, LoadError> {
         entries.iter().map(|entry| entry.name.as_str()).filter(|name| name.ends_with("rotary_embeddings.inv_freq"));
     let Some(first) = names.next() else { return Ok(rope) };
     if let Some(other) = names.find(|name| !from.checkpoint.same_values(first, name)) {
-        return Err(config
-            .bad(format!("{first:?} and {other:?} differ: layers with different frequencies are not computed")));
+        return Err(
+            config.bad(format!("{first:?} and {other:?} differ: layers with different frequencies are not computed"))
+        );
     }
     let Some((file, entry)) = from.checkpoint.find(first) else { return Ok(rope) };
     if entry.count() != rope.pairs() {

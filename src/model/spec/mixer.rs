@@ -10,6 +10,8 @@ pub enum Mixer {
     Attention,
     /// Linear attention by the gated delta rule.
     Delta(Delta),
+    /// A selective state space with one decay for each head.
+    StateSpace(StateSpace),
     /// A short convolution between two gates.
     Convolution(ShortConvolution),
 }
@@ -24,6 +26,7 @@ impl Mixer {
         match self {
             Mixer::Attention => "attention",
             Mixer::Delta(_) => "gated DeltaNet",
+            Mixer::StateSpace(_) => "a state space",
             Mixer::Convolution(_) => "a short convolution",
         }
     }
@@ -75,4 +78,53 @@ pub struct ShortConvolution {
     pub taps: usize,
     /// Whether projections and convolution have biases.
     pub bias: bool,
+}
+
+/// How a state takes in the value at a position under its key. In both, the state decays first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Learning {
+    /// `S + k (beta (v - k S))`: what it holds under the key is replaced.
+    Replaces,
+    /// `S + k (beta v)`: the value is added.
+    Adds,
+}
+
+/// Mamba-2 (Dao and Gu 2024, "Transformers are SSMs"), in the words of linear attention, which it is: `C` are the queries,
+/// `B` the keys, `x` the values, and the step `dt` is the learning rate:
+///
+/// `dt = softplus(a + dt_bias)`, `S = exp(-exp(A_log) dt) S + k (dt v)`, `z = q S + D v`.
+///
+/// Queries, keys and values pass a causal convolution of each feature, then an activation. `z` is multiplied by `silu` of a
+/// gate, and passes an RMS norm of groups of features.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StateSpace {
+    /// Heads of queries and keys (groups).
+    pub key_heads: usize,
+    pub heads: usize,
+    /// Width of a query and of a key (the state size).
+    pub key_dim: usize,
+    /// Width of a value.
+    pub dim: usize,
+    /// Positions that the convolutions see, the present one included.
+    pub taps: usize,
+    /// Whether the convolutions have biases.
+    pub bias: bool,
+    /// What follows the convolutions.
+    pub act: Act,
+    /// Groups of features that are normed together.
+    pub norm_groups: usize,
+    /// Added to the mean square in the norm.
+    pub eps: f64,
+}
+
+impl StateSpace {
+    /// Features of all queries, and of all keys.
+    pub fn keys(self) -> usize {
+        self.key_heads * self.key_dim
+    }
+
+    /// Features of all values.
+    pub fn values(self) -> usize {
+        self.heads * self.dim
+    }
 }

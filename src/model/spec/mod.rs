@@ -17,7 +17,7 @@ mod router;
 pub use head::{Classes, Dense, Head, Logits, Pool, Pooled, Pooling, Sentence, Transform};
 pub use latent::Latent;
 pub use layer::{ClampedGate, Experts, Layer, LayerInputs, SharedExpert};
-pub use mixer::{Delta, Mixer, ShortConvolution};
+pub use mixer::{Delta, Learning, Mixer, ShortConvolution, StateSpace};
 pub use relative::{Adds, Buckets, Disentangled, Relative};
 pub use rope::{Pairing, Rope, RopeScaling};
 pub use router::{GroupScore, Groups, Router, Score};

@@ -2,7 +2,7 @@
 
 use super::{Builder, Out};
 use crate::model::role::{Role, WeightId};
-use crate::model::spec::{Act, Delta, Gain, Mixer, Norm, NormKind, QkNormOver, ShortConvolution};
+use crate::model::spec::{Act, Delta, Gain, Learning, Mixer, Norm, NormKind, QkNormOver, ShortConvolution, StateSpace};
 use crate::program::{Kernel, Part};
 use crate::tensor::Axis::Dim;
 
@@ -14,6 +14,7 @@ impl Builder<'_> {
         match self.spec.layers[layer].mixer {
             Mixer::Attention => self.attention(layer, input),
             Mixer::Delta(delta) => self.delta(layer, input, delta),
+            Mixer::StateSpace(space) => self.state_space(layer, input, space),
             Mixer::Convolution(convolution) => self.short_convolution(layer, input, convolution),
         }
     }
@@ -38,6 +39,7 @@ impl Builder<'_> {
         let (keys, values) = (|| Out::Heads(key_heads, key_dim), || Out::Heads(heads, dim));
         let in_heads = |heads| Kernel::Linear { heads: Some(heads), clip: None };
         let plain = || Kernel::Linear { heads: None, clip: None };
+        let convolution = Kernel::Convolution { act, real: false };
         let stream = self.stream();
         let mut op = |part, kernel, inputs: &[usize], roles: &[Role], out| {
             self.of_mixer(layer, part, kernel, inputs, roles, out)
@@ -51,14 +53,20 @@ impl Builder<'_> {
         let decay = op(Part::MixDecay, Kernel::Decay, &[a], &[Role::MixRate, Role::MixStep], Out::EachHead(heads));
         let b = op(Part::MixB, plain(), &[x], &[Role::MixB], Out::EachHead(heads));
         let beta = op(Part::MixBeta, Kernel::Activation(Act::Sigmoid), &[b], &[], Out::EachHead(heads));
-        let q = op(Part::MixQConv, Kernel::Convolution(act), &[q], &[Role::MixConvQ], keys());
-        let k = op(Part::MixKConv, Kernel::Convolution(act), &[k], &[Role::MixConvK], keys());
+        let q = op(Part::MixQConv, convolution.clone(), &[q], &[Role::MixConvQ], keys());
+        let k = op(Part::MixKConv, convolution.clone(), &[k], &[Role::MixConvK], keys());
         let unit = |factor| Kernel::Unit { eps: UNIT_EPS, factor };
         let q = op(Part::MixQ, unit(1.0 / (key_dim as f64).sqrt()), &[q], &[], keys());
         let k = op(Part::MixK, unit(1.0), &[k], &[], keys());
-        let v = op(Part::MixV, Kernel::Convolution(act), &[v], &[Role::MixConvV], values());
-        let z = op(Part::MixZ, Kernel::Delta, &[q, k, v, decay, beta], &[], values());
-        let state = op(Part::MixState, Kernel::DeltaState, &[k, v, decay, beta], &[], Out::State(heads, key_dim, dim));
+        let v = op(Part::MixV, convolution, &[v], &[Role::MixConvV], values());
+        let z = op(Part::MixZ, Kernel::Read(Learning::Replaces), &[q, k, v, decay, beta], &[], values());
+        let state = op(
+            Part::MixState,
+            Kernel::State(Learning::Replaces),
+            &[k, v, decay, beta],
+            &[],
+            Out::State(heads, key_dim, dim),
+        );
         let norm = Norm { kind: NormKind::Rms, eps, gain: Gain::Weight, bias: false };
         let kernel = Kernel::HeadNorm { norm, over: QkNormOver::Head, clip: None };
         let normed = op(Part::MixNorm, kernel, &[z], &[Role::MixNormW], values());
@@ -67,6 +75,46 @@ impl Builder<'_> {
         self.ops[state].carried = Some(state);
         let stream = self.stream();
         let out = self.of_mixer(layer, Part::MixOutput, Kernel::Output, &[gated], &[Role::MixO], stream);
+        self.added(layer, "mixer", out, Part::MixOut, [Role::AttnPostLnW, Role::AttnPostLnB])
+    }
+
+    fn state_space(&mut self, layer: usize, input: usize, space: StateSpace) -> usize {
+        let StateSpace { key_heads, heads, key_dim, dim, act, norm_groups, eps, bias, .. } = space;
+        let (keys, values) = (|| Out::Heads(key_heads, key_dim), || Out::Heads(heads, dim));
+        let in_heads = |heads| Kernel::Linear { heads: Some(heads), clip: None };
+        let convolution = Kernel::Convolution { act, real: true };
+        let with = |weight, of_bias| {
+            let mut roles = vec![weight];
+            roles.extend(bias.then_some(of_bias));
+            roles
+        };
+        let stream = self.stream();
+        let mut op = |part, kernel, inputs: &[usize], roles: &[Role], out| {
+            self.of_mixer(layer, part, kernel, inputs, roles, out)
+        };
+        let each = || Out::EachHead(heads);
+        let x = op(Part::MixIn, Kernel::Real, &[input], &[], stream);
+        let q = op(Part::MixQIn, in_heads(key_heads), &[x], &[Role::MixQ], keys());
+        let k = op(Part::MixKIn, in_heads(key_heads), &[x], &[Role::MixK], keys());
+        let v = op(Part::MixVIn, in_heads(heads), &[x], &[Role::MixV], values());
+        let gate = op(Part::MixGate, in_heads(heads), &[x], &[Role::MixGate], values());
+        let a = op(Part::MixA, Kernel::Linear { heads: None, clip: None }, &[x], &[Role::MixA], each());
+        let dt = op(Part::MixDt, Kernel::Step, &[a], &[Role::MixStep], each());
+        let decay = op(Part::MixDecay, Kernel::DecayBy, &[dt], &[Role::MixRate], each());
+        let q = op(Part::MixQ, convolution.clone(), &[q], &with(Role::MixConvQ, Role::MixConvQB), keys());
+        let k = op(Part::MixK, convolution.clone(), &[k], &with(Role::MixConvK, Role::MixConvKB), keys());
+        let v = op(Part::MixV, convolution, &[v], &with(Role::MixConvV, Role::MixConvVB), values());
+        let z = op(Part::MixZ, Kernel::Read(Learning::Adds), &[q, k, v, decay, dt], &[], values());
+        let of_state = Out::State(heads, key_dim, dim);
+        let state = op(Part::MixState, Kernel::State(Learning::Adds), &[k, v, decay, dt], &[], of_state);
+        let skip = op(Part::MixSkip, Kernel::Skip, &[z, v], &[Role::MixSkip], values());
+        let gated = op(Part::MixGated, Kernel::Gated(Act::Silu), &[gate, skip], &[], values());
+        let kernel = Kernel::GroupNorm { groups: norm_groups, eps };
+        let normed = op(Part::MixNorm, kernel, &[gated], &[Role::MixNormW], values());
+        self.ops[z].carried = Some(state);
+        self.ops[state].carried = Some(state);
+        let stream = self.stream();
+        let out = self.of_mixer(layer, Part::MixOutput, Kernel::Output, &[normed], &[Role::MixO], stream);
         self.added(layer, "mixer", out, Part::MixOut, [Role::AttnPostLnW, Role::AttnPostLnB])
     }
 
@@ -87,7 +135,7 @@ impl Builder<'_> {
         let behind = op(Part::MixOutGate, &plain, &[input], &with(Role::MixOutGate, Role::MixOutGateB));
         let product = Kernel::Gated(Act::Linear);
         let x = op(Part::MixIntoConv, &product, &[gate, x], &[]);
-        let kernel = Kernel::Convolution(Act::Linear);
+        let kernel = Kernel::Convolution { act: Act::Linear, real: false };
         let x = op(Part::MixConv, &kernel, &[x], &with(Role::MixConv, Role::MixConvB));
         let z = op(Part::MixGated, &product, &[behind, x], &[]);
         let out = op(Part::MixOutput, &plain, &[z], &with(Role::MixO, Role::MixOB));

@@ -71,7 +71,7 @@ impl Builder<'_> {
         let cached = match kernel {
             Kernel::Scores { .. } | Kernel::Mix => vec![inputs[1]],
             Kernel::RelativeScores { of: Side::Key, .. } => vec![inputs[0]],
-            Kernel::Convolution(_) => vec![inputs[0]],
+            Kernel::Convolution { .. } => vec![inputs[0]],
             _ => Vec::new(),
         };
         let (layer, part) = Part::parse(&site).unzip();

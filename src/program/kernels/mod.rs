@@ -3,12 +3,12 @@
 
 pub mod attention;
 pub mod basic;
-pub mod delta;
 pub mod experts;
 pub(super) mod gpu;
 pub mod heads;
 pub(super) mod host;
 pub mod norm;
 pub mod positions;
+pub mod recurrence;
 pub mod relative;
 pub mod routing;

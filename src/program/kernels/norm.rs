@@ -109,6 +109,25 @@ pub fn layer_inputs(
     basic::scale(basic::add(&[normed, y.clone()]), std::f64::consts::FRAC_1_SQRT_2)
 }
 
+/// An RMS norm of groups of neighbouring features of `[B, T, H, h]`, with a gain `[H h]`.
+pub fn of_groups(x: &Value, groups: usize, eps: f64, weight: &Value) -> Value {
+    groups_by_scale_of(x, x, groups, eps, weight)
+}
+
+/// The same with scales that count as constants for gradients.
+pub fn of_groups_detached(x: &Value, groups: usize, eps: f64, weight: &Value) -> Value {
+    groups_by_scale_of(x, &x.untracked(), groups, eps, weight)
+}
+
+fn groups_by_scale_of(x: &Value, of: &Value, groups: usize, eps: f64, weight: &Value) -> Value {
+    let shape = x.shape().to_vec();
+    let [rows, length, heads, width] = shape[..] else { panic!("heads have four axes") };
+    let features = heads * width;
+    let flat = |x: &Value| x.clone().reshaped(&[rows, length * groups, features / groups]);
+    let normalized = over(&flat(x), &rms_scale(&flat(of), eps)).reshaped(&[rows, length, features]);
+    gain(&normalized, weight, None, false).reshaped(&shape)
+}
+
 /// The norm of queries or keys `[B, T, H, h]`, over each head or over all heads together.
 pub fn of_heads(x: &Value, norm: &Norm, over: QkNormOver, weights: &[Value], clip: Option<f64>) -> Value {
     let shape = x.shape().to_vec();

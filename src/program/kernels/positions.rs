@@ -6,9 +6,14 @@ use super::host;
 use crate::program::Context;
 use crate::tensor::Value;
 
-/// `[B, T, d]` with zeros at padding.
+/// `[B, T, d]` or `[B, T, H, h]` with zeros at padding.
 pub fn real(x: &Value, context: &Context) -> Value {
     match context.padded {
+        true if x.shape().len() == 4 => {
+            let real = context.real.clone();
+            let [rows, length, one] = real.dims();
+            Value::float(x.tensor::<4>() * real.reshape([rows, length, one, 1]))
+        }
         true => Value::float(x.tensor::<3>() * context.real.clone()),
         false => x.clone(),
     }

@@ -20,8 +20,8 @@ use signal_hook::consts::SIGWINCH;
 use signal_hook::iterator::Signals;
 
 use super::graphics::query::{self, Answer};
-use crate::model::file;
 use super::{Chord, Signal, capabilities, descriptors};
+use crate::model::file;
 
 /// Something typed or pasted, a change of the window's size, or an answer of the terminal.
 #[derive(Clone, Debug, PartialEq)]

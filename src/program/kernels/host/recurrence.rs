@@ -1,4 +1,4 @@
-//! The gated delta rule over plain memory.
+//! States that decay and learn over plain memory.
 //!
 //! Columns of a state do not know of each other, so each task works on some columns of the state of one head, for all
 //! positions. Sums are taken in the order of features, one position after the other: the states after some tokens have
@@ -6,15 +6,16 @@
 
 use rayon::prelude::*;
 
-use super::super::delta::Recurrence;
+use super::super::recurrence::Recurrence;
 use super::value;
+use crate::model::spec::Learning;
 use crate::tensor::{HostF32, Value, inlined, vectorised};
 
 /// Columns of a state that one task works on: with 128 rows, they fit the nearest cache.
 pub(super) const COLUMNS: usize = 32;
 
 /// What the queries read, `[B, T, H, dv]`.
-pub fn delta_read(of: &Recurrence) -> Option<Value> {
+pub fn read_states(of: &Recurrence) -> Option<Value> {
     let [rows, length, _, heads, _, width] = of.sizes();
     let q = of.q?.host_f32()?;
     let blocks = Host::of(of)?.run(Some(q.as_slice()));
@@ -33,7 +34,7 @@ pub fn delta_read(of: &Recurrence) -> Option<Value> {
 }
 
 /// The states after the last token, `[B, H, dk, dv]`.
-pub fn delta_states(of: &Recurrence) -> Option<Value> {
+pub fn states(of: &Recurrence) -> Option<Value> {
     let [rows, _, _, heads, key, width] = of.sizes();
     let blocks = Host::of(of)?.run(None);
     let mut out = vec![0.0; rows * heads * key * width];
@@ -121,7 +122,7 @@ impl<'a> Host<'a> {
             let of_value = (at * heads + head) * width + first;
             let (k, v) = (&self.k.as_slice()[of_key..of_key + key], &self.v.as_slice()[of_value..of_value + columns]);
             let (decay, beta) = (self.decay.as_slice()[at * heads + head], self.beta.as_slice()[at * heads + head]);
-            vectorised(inlined!(|| learn(state, k, v, [decay, beta], &mut learned)));
+            vectorised(inlined!(|| learn(self.of.learning, state, k, v, [decay, beta], &mut learned)));
             if let Some(q) = q {
                 let q = &q[of_key..of_key + key];
                 let out = &mut read[position * columns..(position + 1) * columns];
@@ -134,14 +135,27 @@ impl<'a> Host<'a> {
 
 /// One position: the state decays, and learns the value under the key.
 #[inline(always)]
-pub(super) fn learn(state: &mut [f32], k: &[f32], v: &[f32], [decay, beta]: [f32; 2], learned: &mut [f32]) {
+pub(super) fn learn(
+    learning: Learning,
+    state: &mut [f32],
+    k: &[f32],
+    v: &[f32],
+    [decay, beta]: [f32; 2],
+    learned: &mut [f32],
+) {
     let columns = v.len();
+    // What is known under the key, if that is replaced.
     learned.fill(0.0);
-    for (row, k) in state.chunks_exact_mut(columns).zip(k) {
-        for (x, known) in row.iter_mut().zip(learned.iter_mut()) {
-            *x *= decay;
-            *known += *x * *k;
+    match learning {
+        Learning::Replaces => {
+            for (row, k) in state.chunks_exact_mut(columns).zip(k) {
+                for (x, known) in row.iter_mut().zip(learned.iter_mut()) {
+                    *x *= decay;
+                    *known += *x * *k;
+                }
+            }
         }
+        Learning::Adds => state.iter_mut().for_each(|x| *x *= decay),
     }
     for (learned, v) in learned.iter_mut().zip(v) {
         *learned = (*v - *learned) * beta;

@@ -1,13 +1,14 @@
-//! Gradients of the gated delta rule over plain memory.
+//! Gradients of states that decay and learn, over plain memory.
 //!
 //! Positions are gone through backwards. States are needed on the way; they are computed again from those that are kept at
 //! every so many positions, so that memory grows with the square root of a text and not with it.
 
 use rayon::prelude::*;
 
-use super::super::delta::Recurrence;
-use super::delta::{COLUMNS, Host, learn, place};
+use super::super::recurrence::Recurrence;
+use super::recurrence::{COLUMNS, Host, learn, place};
 use super::value;
+use crate::model::spec::Learning;
 use crate::tensor::{Value, inlined, vectorised};
 
 /// Positions between states that are kept.
@@ -16,7 +17,7 @@ const SEGMENT: usize = 64;
 /// Gradients of what the rule reads, in the order in which ops read it: queries where there are any, keys, values, decays,
 /// learning rates, states where there are any. `seed` is the gradient of what the queries read, or without queries of the
 /// states at the end. `None` also for texts with padding behind their beginning.
-pub fn pull_delta(of: &Recurrence, seed: &Value) -> Option<Vec<Value>> {
+pub fn pull_recurrence(of: &Recurrence, seed: &Value) -> Option<Vec<Value>> {
     if of.context.columns.is_some() {
         return None;
     }
@@ -103,6 +104,8 @@ struct Step<'a> {
     v: &'a [f32],
     decay: f32,
     beta: f32,
+    /// Whether what is known under the key is replaced.
+    replaces: bool,
 }
 
 impl Pull<'_> {
@@ -120,6 +123,7 @@ impl Pull<'_> {
             v: &self.host.v.as_slice()[of_value..of_value + columns],
             decay: self.host.decay.as_slice()[at * heads + head],
             beta: self.host.beta.as_slice()[at * heads + head],
+            replaces: self.host.of.learning == Learning::Replaces,
         }
     }
 
@@ -128,6 +132,7 @@ impl Pull<'_> {
         let (of_all, first) = place(number, width);
         let (row, head) = (of_all / heads, of_all % heads);
         let columns = COLUMNS.min(width - first);
+        let learning = self.host.of.learning;
         let mut kept = Vec::new();
         let mut state = self.host.start(number);
         let mut learned = vec![0.0; columns];
@@ -136,7 +141,7 @@ impl Pull<'_> {
                 kept.push(state.clone());
             }
             let Step { k, v, decay, beta, .. } = self.step(number, position);
-            vectorised(inlined!(|| learn(&mut state, k, v, [decay, beta], &mut learned)));
+            vectorised(inlined!(|| learn(learning, &mut state, k, v, [decay, beta], &mut learned)));
         }
         let mut found = Block {
             q: vec![0.0; length * key],
@@ -159,7 +164,7 @@ impl Pull<'_> {
             for position in range.clone() {
                 let Step { k, v, decay, beta, .. } = self.step(number, position);
                 let mut next = states[position - range.start].clone();
-                vectorised(inlined!(|| learn(&mut next, k, v, [decay, beta], &mut learned)));
+                vectorised(inlined!(|| learn(learning, &mut next, k, v, [decay, beta], &mut learned)));
                 states.push(next);
                 all_learned.push(learned.clone());
             }
@@ -185,7 +190,7 @@ fn back(
     position: usize,
     found: &mut Block,
 ) {
-    let Step { q, k, v, decay, beta } = *step;
+    let Step { q, k, v, decay, beta, replaces } = *step;
     let (key, columns) = (k.len(), v.len());
     let of_keys = position * key..(position + 1) * key;
     let Block { q: to_q, k: to_k, v: to_v, decay: to_decay, beta: to_beta, state } = found;
@@ -206,7 +211,7 @@ fn back(
     // learned = beta (v - known)
     let to_v = &mut to_v[position * columns..(position + 1) * columns];
     let mut known = vec![0.0; columns];
-    for (feature, k) in k.iter().enumerate() {
+    for (feature, k) in k.iter().enumerate().filter(|_| replaces) {
         let row = &before[feature * columns..(feature + 1) * columns];
         known.iter_mut().zip(row).for_each(|(known, x)| *known += decay * x * k);
     }
@@ -216,9 +221,11 @@ fn back(
     let mut of_decay = 0.0;
     for (feature, k) in k.iter().enumerate() {
         let row = feature * columns..(feature + 1) * columns;
-        to_k[feature] -= decay * dot(&before[row.clone()], to_v);
         let state = &mut state[row.clone()];
-        state.iter_mut().zip(to_v.iter()).for_each(|(x, to)| *x -= k * to);
+        if replaces {
+            to_k[feature] -= decay * dot(&before[row.clone()], to_v);
+            state.iter_mut().zip(to_v.iter()).for_each(|(x, to)| *x -= k * to);
+        }
         of_decay += dot(state, &before[row]);
         state.iter_mut().for_each(|x| *x *= decay);
     }

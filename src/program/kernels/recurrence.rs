@@ -1,8 +1,9 @@
-//! The gated delta rule, position by position.
+//! States that decay and learn, position by position: gated DeltaNet and Mamba-2.
 
 use burn::tensor::{Tensor, activation as act};
 
 use super::host;
+use crate::model::spec::Learning;
 use crate::program::Context;
 use crate::tensor::Value;
 
@@ -11,13 +12,33 @@ pub fn decay(x: &Value, weights: &[Value]) -> Value {
     let heads = x.shape()[2];
     let of_heads = |weight: &Value| weight.tensor::<1>().reshape([1, 1, heads]);
     let x = x.tensor::<3>() + of_heads(&weights[1]);
-    // ln(1 + e^x) without overflow.
-    let softplus = act::relu(x.clone()) + x.abs().neg().exp().log1p();
-    Value::float((of_heads(&weights[0]).exp() * softplus).neg().exp())
+    Value::float((of_heads(&weights[0]).exp() * softplus(x)).neg().exp())
 }
 
-/// What the rule reads: shapes for `B` rows, `T` positions, `H` heads, of which `H / K` share a key.
+/// `softplus(x + b)` of `[B, T, H]`.
+pub fn step(x: &Value, bias: &Value) -> Value {
+    Value::float(softplus(x.tensor::<3>() + bias.tensor::<1>().reshape([1, 1, x.shape()[2]])))
+}
+
+/// `exp(-exp(A) x)` of `[B, T, H]`.
+pub fn decay_by(x: &Value, rate: &Value) -> Value {
+    Value::float((rate.tensor::<1>().reshape([1, 1, x.shape()[2]]).exp() * x.tensor::<3>()).neg().exp())
+}
+
+/// `ln(1 + e^x)` without overflow.
+fn softplus(x: Tensor<3>) -> Tensor<3> {
+    act::relu(x.clone()) + x.abs().neg().exp().log1p()
+}
+
+/// `z + D v` of `[B, T, H, dv]`, with `D` `[H]`.
+pub fn skip(z: &Value, v: &Value, by: &Value) -> Value {
+    let heads = z.shape()[2];
+    Value::float(z.tensor::<4>() + v.tensor::<4>() * by.tensor::<1>().reshape([1, 1, heads, 1]))
+}
+
+/// What the rules read: shapes for `B` rows, `T` positions, `H` heads, of which `H / K` share a key.
 pub struct Recurrence<'a> {
+    pub learning: Learning,
     /// `[B, T, K, dk]`; none if the states are all that is wanted.
     pub q: Option<&'a Value>,
     /// `[B, T, K, dk]`.
@@ -35,8 +56,9 @@ pub struct Recurrence<'a> {
 
 impl<'a> Recurrence<'a> {
     /// Of inputs in the order of ops: keys, values, decays, learning rates, states.
-    pub fn of(q: Option<&'a Value>, rest: &'a [Value], context: &'a Context) -> Recurrence<'a> {
-        Recurrence { q, k: &rest[0], v: &rest[1], decay: &rest[2], beta: &rest[3], before: rest.get(4), context }
+    pub fn of(learning: Learning, q: Option<&'a Value>, rest: &'a [Value], context: &'a Context) -> Recurrence<'a> {
+        let [k, v, decay, beta, rest @ ..] = rest else { panic!("keys, values, decays and learning rates are read") };
+        Recurrence { learning, q, k, v, decay, beta, before: rest.first(), context }
     }
 
     /// Rows, positions, heads of keys, heads, and the widths of keys and values.
@@ -59,12 +81,12 @@ impl<'a> Recurrence<'a> {
 /// A padding position reads what it would read in transformers, where its features are part of the states of padding
 /// after it; tokens read states that only tokens are part of.
 pub fn read(of: &Recurrence) -> Value {
-    host::delta_read(of).unwrap_or_else(|| steps(of).0.expect("queries read"))
+    host::read_states(of).unwrap_or_else(|| steps(of).0.expect("queries read"))
 }
 
 /// The states after the last token, `[B, H, dk, dv]`.
 pub fn states(of: &Recurrence) -> Value {
-    host::delta_states(of).unwrap_or_else(|| steps(of).1)
+    host::states(of).unwrap_or_else(|| steps(of).1)
 }
 
 /// Both, over burn.
@@ -108,8 +130,11 @@ fn steps(of: &Recurrence) -> (Option<Value>, Value) {
         };
         let k = at(&k, position); // [B, H, dk, 1]
         let decayed = start * at(&decay, position); // [B, H, dk, dv]
-        let known = (decayed.clone() * k.clone()).sum_dim(2); // [B, H, 1, dv]
-        let learned = (at(&v, position) - known) * at(&beta, position);
+        let fresh = match of.learning {
+            Learning::Replaces => at(&v, position) - (decayed.clone() * k.clone()).sum_dim(2), // [B, H, 1, dv]
+            Learning::Adds => at(&v, position),
+        };
+        let learned = fresh * at(&beta, position);
         let after = decayed + k * learned;
         if let Some(q) = &q {
             read.push((after.clone() * at(q, position)).sum_dim(2).reshape([rows, 1, heads, width]));
