@@ -90,9 +90,9 @@ fn has_any(value: &Value, op: &Op) -> Result<bool> {
 
 fn found(session: &mut Session, at: Mark, op: &Op, value: Value) -> Result<Origin> {
     let data = value.read_f64()?;
-    let bad = |x: &f64| !x.is_finite() && !is_masked(op, *x);
-    let count = data.iter().filter(|x| bad(x)).count();
-    let first = data.iter().position(|x| bad(x)).unwrap_or(0);
+    let bad = |x: f64| !x.is_finite() && !is_masked(op, x);
+    let count = data.iter().filter(|x| bad(**x)).count();
+    let first = data.iter().position(|x| bad(*x)).unwrap_or(0);
     let (index, element) = (unravel(first, value.shape()), data[first]);
     let cause = cause(session, at, op, &index)?;
     Ok(Origin { at, value, index, element, count, cause })

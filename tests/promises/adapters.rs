@@ -344,6 +344,6 @@ fn modules_are_found_whatever_is_in_front_of_the_body() {
         // What belongs to the part for images is not laid over the text.
         let images = lora("model.vision_tower.vision_model.encoder.");
         let message = ran(copy.load().unwrap()).fail(&format!("lora load {}", images.path().display()));
-        assert!(message.contains("for images, which are not computed"), "{message}");
+        assert!(message.contains("for images and sound, which are not computed"), "{message}");
     }
 }

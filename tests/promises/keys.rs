@@ -419,7 +419,7 @@ fn reasons_for_what_cannot_be_opened_are_true() {
 #[test]
 fn gemma_4_is_computed_and_what_its_other_sizes_have_besides_is_refused() {
     for (key, value, why) in [
-        ("enable_moe_block", json!(true), "enable_moe_block = true is not supported: experts beside a dense MLP"),
+        ("enable_moe_block", json!(true), "enable_moe_block = true is not supported: experts next to a dense MLP"),
         ("use_bidirectional_attention", json!("audio"), "known values are all and vision"),
         ("vocab_size_per_layer_input", json!(64), "vocab_size_per_layer_input = 64 is not supported"),
         ("per_layer_config", json!({"1": {"intermediate_size": 8}}), "layers differ in heads only"),

@@ -6,6 +6,7 @@ use std::process::Stdio;
 
 use llmdbg::answer::Answer;
 use llmdbg::model::Input;
+use llmdbg::program::Kernel;
 use llmdbg::tensor::{Device, bits};
 
 use crate::common::{Bench, NURSE, Ran, ex, llmdbg_in, model, model_over, vulkan};
@@ -56,9 +57,18 @@ fn each_block_has_the_bits_of_its_device() {
             let wanted = ran(&name, first).everything();
             assert_eq!(found[..at], wanted[..at], "{name}: before {site} on {first}");
 
-            // The same inputs: the other device's value at the boundary, in a run on the second device alone.
+            // The same inputs in a run on the second device alone: the other device's value at the boundary, and what blocks
+            // read besides the stream (keys of earlier blocks, inputs of each layer).
+            let program = split.console.session.run.program.clone();
+            let read = |op: &usize| {
+                let here = |reader: &&usize| **reader > at;
+                program.readers(*op).iter().any(|reader| here(&reader))
+                    && !matches!(program.ops[*op].kernel, Kernel::Tokens)
+            };
+            let across = (0..at).filter(read).map(|op| program.sites()[op].clone()).chain([site.clone()]);
+            let given: Vec<String> = across.map(|site| format!("set {site} = {site}@first")).collect();
             split.run(&format!("load {} as alone -device {second}", fixture(&name).display()));
-            split.script(&format!("use alone\nrun\nset {site} = {site}@first"));
+            split.script(&format!("use alone\nrun\n{}", given.join("\n")));
             let wanted = split.everything();
             let sites = split.console.session.run.program.sites();
             let other: Vec<&String> =

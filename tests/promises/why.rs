@@ -8,6 +8,7 @@ use llmdbg::tensor::Device;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
+use crate::altered::{Copy, Tensor, ran};
 use crate::common::{Bench, cell_number, cell_text, model};
 
 /// Parts are summed in 64 bits, and pulled back in 32.
@@ -162,12 +163,9 @@ fn keys_of_earlier_passes_are_followed() {
     b.run("generate 3");
     let mut tree = tree(&mut b, "logits[pos=-1, vocab=5]");
     let program = b.console.session.run.program.clone();
-    let head = (0..200).find_map(|node| {
-        if node >= tree.nodes.len() {
-            return None;
-        }
+    let head = (0..200).find(|&node| {
         tree.open(&mut b.console.session, node).unwrap();
-        matches!(tree.nodes[node].part, Part::From { of: Of::Head(_), .. }).then_some(node)
+        matches!(tree.nodes[node].part, Part::From { of: Of::Head(_), .. })
     });
     let level = tree.nodes[head.unwrap()].level.clone().unwrap();
     let columns: Vec<usize> = level
@@ -179,4 +177,51 @@ fn keys_of_earlier_passes_are_followed() {
         })
         .collect();
     assert!(columns.contains(&0) && columns.iter().any(|column| *column >= 6), "{columns:?}");
+}
+
+/// Faults that make NaN or infinities, seeded in a checkpoint: the op, the element, the weight and its bytes in the file are named, or
+/// the products that overflow.
+#[test]
+fn why_nan_goes_down_to_the_product_the_weight_and_its_bytes() {
+    let text = |b: &mut Bench| b.text("why nan");
+    let mut sound = bench("llama", 6);
+    assert!(text(&mut sound).contains("are finite"), "{}", text(&mut sound));
+    for (tensor, site, role) in [
+        ("model.layers.1.mlp.down_proj.weight", "blocks.1.mlp.out", "blocks.1.mlp.W_out"),
+        ("model.layers.0.self_attn.q_proj.weight", "blocks.0.attn.q", "blocks.0.attn.W_Q"),
+        ("model.layers.1.input_layernorm.weight", "blocks.1.ln1.out", "blocks.1.ln1.w"),
+        ("lm_head.weight", "logits", "W_U"),
+    ] {
+        let at = 13;
+        let copy = Copy::of("llama").tensors(|all| {
+            let one = all.iter_mut().find(|one| one.name == tensor).unwrap();
+            let mut numbers = one.numbers();
+            numbers[at] = f32::NAN;
+            *one = Tensor::f32(&one.name, &one.shape, &numbers);
+        });
+        let mut b = ran(copy.load().unwrap());
+        let found = text(&mut b);
+        assert!(found.starts_with(&format!("{site} of pass 0 is the first op")), "{tensor}: {found}");
+        assert!(found.contains(&format!("because weight {role} is NaN")), "{tensor}: {found}");
+        assert!(found.contains(&format!("as it is stored: {tensor} ")), "{tensor}: {found}");
+        let byte: usize = found.rsplit_once("byte ").unwrap().1.trim().parse().unwrap();
+        let file = std::fs::read(copy.file("model.safetensors")).unwrap();
+        assert!(f32::from_le_bytes(file[byte..byte + 4].try_into().unwrap()).is_nan(), "{tensor}: {found}");
+    }
+    // Finite weights whose products are too large: the sum in 64 bits, and its largest terms.
+    let copy = Copy::of("llama").tensors(|all| {
+        let one = all.iter_mut().find(|one| one.name == "model.layers.0.mlp.down_proj.weight").unwrap();
+        let numbers: Vec<f32> = one.numbers().iter().map(|x| x * 1e38).collect();
+        *one = Tensor::f32(&one.name, &one.shape, &numbers);
+    });
+    let mut b = ran(copy.load().unwrap());
+    let found = text(&mut b);
+    assert!(found.starts_with("blocks.0.mlp.out of pass 0 is the first op"), "{found}");
+    assert!(
+        found.contains("the sum of its products with blocks.0.mlp.W_out is ") && found.contains(" times "),
+        "{found}"
+    );
+    // What an edit has made is not in the file.
+    sound.script("set param(\"L1.mlp.W_out\")[5] = nan\nrun");
+    assert!(text(&mut sound).contains("It is finite in the file"), "{}", text(&mut sound));
 }

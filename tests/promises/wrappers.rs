@@ -48,7 +48,7 @@ fn the_text_part_of_a_model_that_reads_images_has_the_logits_of_the_whole() {
         assert_eq!(found.len(), wanted.iter().map(Vec::len).sum::<usize>());
         assert!(worst < TOLERANCE, "{}: {worst:e}", path.display());
         let said = bench.text("info model");
-        assert!(said.contains("for images, which are not computed"), "{said}");
+        assert!(said.contains("for images and sound, which are not computed"), "{said}");
         count += 1;
     }
     assert!(count >= 7, "{count}");

@@ -1,5 +1,7 @@
 //! Values of ops: recorded, or computed again from those that are.
 
+use std::collections::hash_map::Entry;
+
 use super::Branch;
 use crate::debugger::cache::Cache;
 use crate::debugger::pass::Pass;
@@ -134,8 +136,8 @@ impl Branch {
     ) -> Result<Values, TensorError> {
         let mut states = Values::new();
         for &op in ops.iter().filter(|_| pass > 0).flat_map(|&op| &program.ops[op].carried) {
-            if !states.contains_key(&op) {
-                states.insert(op, self.state(program, op, pass - 1)?);
+            if let Entry::Vacant(missing) = states.entry(op) {
+                missing.insert(self.state(program, op, pass - 1)?);
             }
         }
         Ok(states)

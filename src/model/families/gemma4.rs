@@ -103,7 +103,7 @@ fn both_ways(config: &HfConfig) -> Result<bool, LoadError> {
 fn refused(config: &HfConfig) -> Result<(), LoadError> {
     const MIXTURE: &str = "enable_moe_block";
     if config.flag(&[MIXTURE], false)? {
-        return Err(config.unsupported(MIXTURE, true, "experts beside a dense MLP are not computed"));
+        return Err(config.unsupported(MIXTURE, true, "experts next to a dense MLP are not computed"));
     }
     // Of experts that are not there.
     config.note_read(&["num_experts", "top_k_experts", "moe_intermediate_size"]);

@@ -168,12 +168,11 @@ impl Reader<'_> {
         if dim == 0 || rotated > self.head_dim || (rotated != dim && !rules.odd) {
             return Err(config.bad(format!("RoPE cannot rotate {dim} of {} features in pairs", self.head_dim)));
         }
-        match &section {
-            Some(section) => match self.alpha(section)?.filter(|_| dim > 2) {
+        if let Some(section) = &section {
+            match self.alpha(section)?.filter(|_| dim > 2) {
                 Some(alpha) => theta *= alpha.powf(dim as f64 / (dim as f64 - 2.0)),
                 None => scaling = self.scaling(section, dim)?,
-            },
-            None => {}
+            }
         }
         Ok(Rope { theta, first: 0, dim, pairing: rules.pairing, scaling, backwards: false, tabled: false })
     }

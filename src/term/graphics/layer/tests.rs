@@ -16,7 +16,7 @@ fn picture(area: Rect, shift: usize) -> Picture {
     let mut raster = Raster::new(usize::from(area.width) * 8, usize::from(area.height) * 16);
     for at in 0..usize::from(area.width) * usize::from(area.height) {
         let (x, y) = (at % usize::from(area.width), at / usize::from(area.width));
-        if (at + shift) % 7 > 0 {
+        if !(at + shift).is_multiple_of(7) {
             let level = ((at * 5 + shift) % 17 * 15) as u8;
             let number = raster.number([level, 255 - level, level / 2]);
             raster.fill((x * 8, y * 16), (8, 16), number);

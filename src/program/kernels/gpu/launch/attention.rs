@@ -80,10 +80,8 @@ fn pattern_kernel(
         // Only finite scores have a pattern.
         let bad = most == 0xffff_ffffu32 || (u32::reinterpret(largest) & 0x7fff_ffffu32) >= INFINITE;
         let mut sum = 0.0f32;
-        if comptime!(sunk) {
-            if unit == 0 {
-                sum = share(sink, largest);
-            }
+        if comptime!(sunk) && unit == 0 {
+            sum = share(sink, largest);
         }
         let mut at = unit;
         while at < keys {
