@@ -1,4 +1,4 @@
-//! Whether a weight is another one in few bits: in each block of a row, its numbers are steps on an even grid (the integer
+//! Whether a weight is another weight in few bits: in each block of a row, its numbers are steps on an even grid (the integer
 //! formats of GGUF, GPTQ, AWQ, MLX, int8), or they are few (the code books of nf4, IQ4_NL and MXFP4).
 
 use super::weight_relation::Matrix;

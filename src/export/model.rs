@@ -75,8 +75,8 @@ pub fn write(
 /// Whether a tensor is of the model: its weights, and the frequencies that its rotation takes from there. Layers of
 /// sentence-transformers are in files of their own, which are not written.
 fn belongs(file: &FileTensor) -> bool {
-    let beside = |id: &WeightId| matches!(id.role, Role::DenseW | Role::DenseB);
-    file.name.ends_with("rotary_embeddings.inv_freq") || file.layout.is_some() && !file.uses.iter().any(beside)
+    let of_other_file = |id: &WeightId| matches!(id.role, Role::DenseW | Role::DenseB);
+    file.name.ends_with("rotary_embeddings.inv_freq") || file.layout.is_some() && !file.uses.iter().any(of_other_file)
 }
 
 fn written_as(stored: &str) -> Dtype {

@@ -80,7 +80,7 @@ pub fn strip_comment(line: &str) -> &str {
             (spaced, before) = (false, c);
             continue;
         }
-        // An apostrophe inside a word, or without another one, is no quote.
+        // An apostrophe inside a word, or without a second one, is not a quote.
         if c == '\'' && (spaced || "([,=".contains(before)) {
             let mut lexer = Lexer::new(&line[at..], 0);
             if lexer.string().is_ok() {

@@ -12,7 +12,7 @@ use crate::tensor::{Axis, TensorError, Value};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Share {
     pub op: usize,
-    /// The column of the text; none where the op has no positions.
+    /// The column of the text; `None` if the op has no positions.
     pub column: Option<usize>,
     /// The values of the op.
     pub x: Vec<f64>,

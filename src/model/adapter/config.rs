@@ -13,7 +13,7 @@ pub struct AdapterConfig {
     alpha: f64,
     alphas: Vec<(Regex, f64)>,
     root_scaling: bool,
-    /// Whether what is adapted has lengths of its own (DoRA).
+    /// Whether what is adapted has separate lengths (DoRA).
     pub dora: bool,
     /// Tokens whose rows are replaced, by the end of the module's name; empty for the token embedding.
     tokens: Vec<(String, Vec<usize>)>,

@@ -32,8 +32,8 @@ fn every_tensor_of_every_fixture_can_be_put_together_again() {
         // Layers after the pooling of a sentence embedding are in files of their own.
         let numbered =
             |name: &str| name.strip_prefix("dense.").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-        let beside = model.weights.files().iter().filter(|file| numbered(&file.name)).count();
-        assert_eq!(raws.len() + beside, model.weights.files().len(), "{name}");
+        let in_other_files = model.weights.files().iter().filter(|file| numbered(&file.name)).count();
+        assert_eq!(raws.len() + in_other_files, model.weights.files().len(), "{name}");
         for raw in raws {
             let file = model.weights.file(&raw.name).unwrap();
             assert_eq!(file.shape, raw.shape);

@@ -129,10 +129,10 @@ fn who_asks_for_pictures_in_vain_is_told() {
         let found = crate::term::Capabilities::from_environment(|name| (name == "TMUX").then(|| "1".to_string()));
         session.state.pixels = super::super::pixels::Pixels::new(&found);
         set(&mut session, wish);
-        let told = |session: &Session| session.lines().iter().any(|line| line.contains(&said[..40]));
-        assert!(!told(&session), "{wish}");
+        let reported = |session: &Session| session.lines().iter().any(|line| line.contains(&said[..40]));
+        assert!(!reported(&session), "{wish}");
         session.wait(2_100);
-        assert!(told(&session), "{wish}: {:#?}", session.lines());
+        assert!(reported(&session), "{wish}: {:#?}", session.lines());
     }
 }
 
@@ -297,7 +297,7 @@ fn a_picture_is_sent_once_and_removed_when_something_covers_it() {
     let first = frame(&session);
     assert!(first.contains(sent) && first.len() <= 16_000, "{} bytes", first.len());
     assert_eq!(frame(&session), "", "nothing changed");
-    // The crosshair is shown beside the map: its move costs what it costs without pictures.
+    // The crosshair is shown next to the map: its move costs what it costs without pictures.
     session.keys("Tab Left");
     frame(&session);
     session.keys("Right");
