@@ -599,7 +599,7 @@ fn methods_and_targets_stand_side_by_side() {
 
 /// A path that is too coarse says so before anything else, and its parts are no shares: they have no bars, wherever they are shown.
 #[test]
-fn what_is_not_complete_is_said_first_and_has_no_bars() {
+fn f6_what_is_not_complete_is_said_first_and_has_no_bars() {
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("a.html");
     let bars = |table: &Table| table.rows.iter().map(|row| text_of(&row[3]).len()).max().unwrap();

@@ -384,7 +384,7 @@ fn activations_are_what_their_definitions_say() {
 /// Promise: beside texts of its kind a text has nothing unusual, and what one text alone does is named; what a model always does is no
 /// finding.
 #[test]
-fn what_is_usual_for_a_model_is_not_reported() {
+fn f31_what_is_usual_for_a_model_is_not_reported() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("usual.txt");
     fs::write(&file, USUAL).unwrap();

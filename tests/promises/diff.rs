@@ -173,7 +173,7 @@ fn dumped(b: &mut Bench, folder: &std::path::Path, name: &str, values: &[(&str, 
 
 /// A position that holds activations a thousand times as large as all others rounds as they do, and speaks for itself alone.
 #[test]
-fn tolerances_go_by_the_size_of_a_row_and_the_headline_names_what_is_beyond_rounding() {
+fn f7_tolerances_go_by_the_size_of_a_row_and_the_headline_names_what_is_beyond_rounding() {
     let folder = tempfile::tempdir().unwrap();
     let mut b = Bench::new("gpt2", &[NURSE]);
     b.run("run");

@@ -141,7 +141,7 @@ fn the_families_types_and_containers_that_are_named_and_counted_are_those_of_the
 }
 
 #[test]
-fn the_readme_denies_nothing_that_exists() {
+fn f8_the_readme_denies_nothing_that_exists() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     for command in commands() {
         for denial in ["not there yet", "do not exist", "is missing"] {

@@ -1,6 +1,7 @@
 //! Promise: what is generated is what transformers generates, with the cache and without it; every token can be looked at, taken
 //! back and exchanged; the cache can be seen and edited.
 
+use llmdbg::answer::text::wrapped_lines;
 use llmdbg::answer::{Cell, Reason};
 use llmdbg::model::{Input, Row};
 use llmdbg::tensor::Device;
@@ -264,7 +265,7 @@ fn tokens_are_drawn_by_the_settings_and_other_settings_make_another_branch() {
 }
 
 #[test]
-fn passes_and_alternatives_are_listed_with_their_probabilities() {
+fn f14_passes_and_alternatives_are_listed_with_their_probabilities() {
     let mut b = Bench::new("gpt2", &[NURSE]);
     b.script("set generation stop off\ngenerate 3\nrewind");
     let passes = b.table("info passes");
@@ -277,6 +278,9 @@ fn passes_and_alternatives_are_listed_with_their_probabilities() {
     let alternatives = b.table("info alternatives");
     assert_eq!(alternatives.rows.len(), 3);
     assert!(alternatives.rows.iter().all(|row| row[4] == Cell::Int(0)), "greedy takes the likeliest");
+    // The alternatives are what the answer is for: a narrow window has room for them too.
+    let answer = b.outcome("info alternatives").answer;
+    assert!(wrapped_lines(&answer, Some(60)).join("\n").contains("Likeliest"));
     let losses = b.number("loss");
     assert!(losses > 0.0);
 }

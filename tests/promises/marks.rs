@@ -17,7 +17,7 @@ fn marked(snapshot: &Snapshot) -> Vec<usize> {
 }
 
 #[test]
-fn ops_whose_values_are_not_finite_are_marked_and_no_others() {
+fn f4_ops_whose_values_are_not_finite_are_marked_and_no_others() {
     for (edit, some) in
         [("", false), ("set param(\"L0.mlp.W_in\")[0] = inf", true), ("set param(\"L1.attn.W_Q\")[0] = nan", true)]
     {

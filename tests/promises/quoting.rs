@@ -26,7 +26,7 @@ fn ready() -> Bench {
 }
 
 #[test]
-fn an_expression_is_bare_or_in_either_kind_of_quotes() {
+fn f9_an_expression_is_bare_or_in_either_kind_of_quotes() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("prompts.txt"), "Mary saw the {nurse|pilot} and\n").unwrap();
     let put = |line: &str| line.replace("DIR", folder.path().to_str().unwrap());
@@ -57,7 +57,7 @@ fn an_expression_is_bare_or_in_either_kind_of_quotes() {
 }
 
 #[test]
-fn strings_are_in_double_or_single_quotes() {
+fn f9_strings_are_in_double_or_single_quotes() {
     let mut b = ready();
     let wanted = b.number("logit(\" Mary\") - logit(\" John\")");
     assert_eq!(b.number("logit(' Mary') - logit(' John')"), wanted);

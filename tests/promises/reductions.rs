@@ -215,7 +215,7 @@ fn check(bench: &mut Bench, text: &str, wanted: &[f64]) {
 }
 
 #[test]
-fn every_function_that_reduces_is_exact_on_every_device() {
+fn f3_every_function_that_reduces_is_exact_on_every_device() {
     let data = data();
     let mut benches = [bench(&Device::cpu(), &data), bench(&vulkan(), &data)];
     let [x, y, l, p, q] = data.map(|(_, data)| wide(&data));

@@ -106,7 +106,7 @@ fn lines_of(path: &Path) -> Vec<String> {
 }
 
 #[test]
-fn what_only_looks_is_not_computed_again_and_its_numbers_stay() {
+fn f5_what_only_looks_is_not_computed_again_and_its_numbers_stay() {
     let folder = tempfile::tempdir().unwrap();
     let mut live = Live::new(Journal::new(folder.path(), Vec::new()));
     for line in [
@@ -187,7 +187,7 @@ fn an_interrupted_motion_is_resumed_where_it_was_interrupted() {
 }
 
 #[test]
-fn what_is_refused_or_interrupted_without_effect_is_left_out() {
+fn f5_what_is_refused_or_interrupted_without_effect_is_left_out() {
     let folder = tempfile::tempdir().unwrap();
     // The two that are noted as refused would work now.
     let path = written(folder.path(), "run\nset $x = 1\nset $x = 2\n#refused\nablate L0H1\n#refused\nset $y = 3\n");
@@ -206,7 +206,7 @@ fn what_is_refused_or_interrupted_without_effect_is_left_out() {
 }
 
 #[test]
-fn ctrl_c_skips_one_command_and_the_progress_says_which() {
+fn f5_ctrl_c_skips_one_command_and_the_progress_says_which() {
     let folder = tempfile::tempdir().unwrap();
     let commands = ["run", "generate 40", "set $x = 5", "break L0.attn.z", "ablate L0H1", "set $y = 6"];
     for skipped in ["run", "generate 40"] {

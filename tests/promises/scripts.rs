@@ -267,7 +267,7 @@ fn answers_are_logged_while_logging_is_on() {
 }
 
 #[test]
-fn keep_going_counts_at_the_prompt_too() {
+fn f24_keep_going_counts_at_the_prompt_too() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.ldb"), "frob\necho after\\n\n").unwrap();
     let arguments =

@@ -142,7 +142,7 @@ fn completions_and_the_manual_page() {
 
 /// A folder that is misspelt is looked for on the hub, too; that it is not here is said first.
 #[test]
-fn a_folder_that_is_not_here_is_said_besides_what_the_hub_says() {
+fn f19_a_folder_that_is_not_here_is_said_besides_what_the_hub_says() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(folder.path().join("models/smol-hf")).unwrap();
     std::fs::create_dir(folder.path().join("smol-hf")).unwrap();

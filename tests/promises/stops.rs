@@ -212,7 +212,7 @@ fn what_cannot_be_watched_or_caught_is_refused_with_what_can() {
 
 /// What a stop names as causes says of infinities among them; the largest finite magnitude alone would hide the cause.
 #[test]
-fn causes_that_are_not_finite_are_told() {
+fn f30_causes_that_are_not_finite_are_told() {
     let text = |lines: &str, motion: &str| {
         let mut bench = bench(lines);
         bench.stop(motion).lines.join("\n")

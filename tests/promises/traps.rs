@@ -18,7 +18,7 @@ fn tokens(b: &mut Bench) -> Vec<String> {
 }
 
 #[test]
-fn a_token_that_is_not_in_the_text_is_refused_everywhere_with_what_is_like_it() {
+fn f20_a_token_that_is_not_in_the_text_is_refused_everywhere_with_what_is_like_it() {
     let mut b = bench();
     let texts = tokens(&mut b);
     let spaced = texts.iter().find(|token| token.starts_with(' ') && token.len() > 2).unwrap().clone();
@@ -116,7 +116,7 @@ fn write(folder: &Path, name: &str, text: &str) -> String {
 }
 
 #[test]
-fn every_reader_of_prompts_refuses_torn_tables_and_names_their_columns() {
+fn f18_every_reader_of_prompts_refuses_torn_tables_and_names_their_columns() {
     let folder = tempfile::tempdir().unwrap();
     let mut b = bench();
     let torn = "prompt,group\nThe nurse said that,f\nThe nurse, who was late, said that,f\n";

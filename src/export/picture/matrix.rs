@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_has_labels_axes_a_title_a_scale_and_short_numbers() {
+    fn f11_a_page_has_labels_axes_a_title_a_scale_and_short_numbers() {
         let map = map(&["L0", "L1"], &["The", " France"], vec![7.404415121685491e-35, 0.0, -0.25, 0.123456]);
         let page = picture::svg(&Answer::Map(map)).unwrap();
         for text in [

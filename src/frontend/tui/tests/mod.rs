@@ -6,6 +6,7 @@ mod budget;
 mod finding;
 mod first_minute;
 mod keys;
+mod panes;
 mod pictures;
 mod pixels;
 mod pty;
