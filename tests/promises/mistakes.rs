@@ -363,8 +363,18 @@ fn assertions_and_quit_decide_the_status() {
     };
     check(&run(&["run", "assert max(L0.attn.pattern) <= 1", "assert sum(L0.attn.pattern[0, 0]) == 1, \"one\""]), 0, "");
     let ran = run(&["run", "assert max(L0.attn.pattern) > 1, \"no probability\"", "echo never"]);
-    check(&ran, 3, "llmdbg: assertion failed: max(L0.attn.pattern) > 1: no probability\n");
+    check(&ran, 3, "llmdbg: assertion failed: max(L0.attn.pattern) > 1: no probability (max(L0.attn.pattern) is 1)\n");
     assert!(!ran.out.contains("never"));
+    // What did not hold is given with its numbers: the first part of several, and neither literals nor whole tensors.
+    for (condition, found) in [
+        ("2 > 1 && mean(tokens * 0) + 2 > 3 * 4", "(mean(tokens * 0) + 2 is 2, 3 * 4 is 12)"),
+        ("2 > 1 && 1 + 1 < 1", "1 + 1 < 1 (1 + 1 is 2)"),
+        ("1 > 2", "1 > 2"),
+        ("all(embed > 1e9)", "all(embed > 1e9)"),
+    ] {
+        let ran = run(&["run", &format!("assert {condition}")]);
+        assert!(ran.status == 3 && ran.err.trim_end().ends_with(found), "{condition}: {}", ran.err);
+    }
     check(&run(&["quit 7", "echo never"]), 7, "");
     check(&run(&["quit"]), 0, "");
     check(&run(&["run", "quit 3 + 4"]), 7, "");

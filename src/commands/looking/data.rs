@@ -1,5 +1,6 @@
 //! Commands that look at values.
 
+use crate::answer::numbers::significant;
 use crate::answer::{Answer, Style, Table};
 use crate::commands::frame::Done;
 use crate::commands::state::{Call, Console};
@@ -7,7 +8,7 @@ use crate::debugger::{Error, Result, RunScope};
 use crate::lang::command::{Format, parse_format};
 use crate::lang::eval::{self, Datum};
 use crate::lang::words::parse_numbers;
-use crate::lang::{ExprKind, LangError, parse_expr, parse_list, site, strings};
+use crate::lang::{BinaryOp, Expr, ExprKind, LangError, parse_expr, parse_list, site, strings};
 use crate::program::shape_of;
 use crate::tensor::Axis;
 
@@ -148,7 +149,34 @@ pub fn assert(console: &mut Console, call: Call<'_>) -> Done {
         },
         None => String::new(),
     };
-    Err(Error::Assert(format!("assertion failed: {expr}{said}")))
+    let found = sides(expr, console)?;
+    Err(Error::Assert(format!("assertion failed: {expr}{said}{found}")))
+}
+
+/// What the sides of the comparison that does not hold are, for a message: ` (max(x) is 0.98)`. Nothing for other
+/// conditions, and nothing of literals and of what is not one number or text.
+fn sides(condition: &Expr, console: &mut Console) -> Result<String> {
+    let ExprKind::Binary(op, left, right) = &condition.kind else { return Ok(String::new()) };
+    if *op == BinaryOp::And {
+        let first = eval::condition(left, &mut RunScope::new(&mut console.session))?;
+        return sides(if first { right } else { left }, console);
+    }
+    let mut found = Vec::new();
+    for side in [left, right].into_iter().filter(|_| op.is_comparison()) {
+        if matches!(side.kind, ExprKind::Number(_) | ExprKind::Str(_) | ExprKind::Bool(_)) {
+            continue;
+        }
+        let value = match console.evaluate(side)? {
+            Datum::Str(text) => strings::quoted(&text),
+            datum => match datum.number(side.span) {
+                // Enough digits that what does not hold is seen not to.
+                Ok(number) => significant(number, 9),
+                Err(_) => continue,
+            },
+        };
+        found.push(format!("{side} is {value}"));
+    }
+    Ok(if found.is_empty() { String::new() } else { format!(" ({})", found.join(", ")) })
 }
 
 /// What follows the slash of a command.
