@@ -1,10 +1,15 @@
-//! The console: commands and their answers, as lines that are wrapped to the pane.
+//! The console: commands and their answers, as lines that are wrapped to the pane. The last answers are laid out again when
+//! the width of the pane changes, so that a wider one shows the columns that a narrower one had no room for.
 
 use std::collections::VecDeque;
 
 use super::text;
+use crate::answer::{Answer, text::lines};
 
 const LIMIT: usize = 5000;
+
+/// The number of answers that are laid out again.
+const ANSWERS: usize = 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -15,10 +20,25 @@ pub enum Kind {
     Notice,
 }
 
+/// An answer among the lines.
+#[derive(Clone, Debug)]
+struct Shown {
+    kind: Kind,
+    answer: Answer,
+    /// Its first line, counted from the first line that there ever was.
+    first: usize,
+    count: usize,
+}
+
 /// The lines of the console, and how far back it is scrolled.
 #[derive(Clone, Debug, Default)]
 pub struct Console {
     lines: VecDeque<(Kind, String)>,
+    /// Lines that were dropped from the front.
+    dropped: usize,
+    answers: VecDeque<Shown>,
+    /// The columns that the answers are laid out for.
+    columns: Option<usize>,
     /// Rows between the last row shown and the end.
     pub back: usize,
 }
@@ -27,13 +47,49 @@ impl Console {
     pub fn push(&mut self, kind: Kind, line: impl Into<String>) {
         self.back = 0;
         self.lines.push_back((kind, line.into()));
-        if self.lines.len() > LIMIT {
-            self.lines.pop_front();
+        self.drop_oldest();
+    }
+
+    fn drop_oldest(&mut self) {
+        let excess = self.lines.len().saturating_sub(LIMIT);
+        self.lines.drain(..excess);
+        self.dropped += excess;
+        while self.answers.front().is_some_and(|shown| shown.first < self.dropped) {
+            self.answers.pop_front();
         }
     }
 
     pub fn extend(&mut self, kind: Kind, lines: impl IntoIterator<Item = impl Into<String>>) {
         lines.into_iter().for_each(|line| self.push(kind, line));
+    }
+
+    /// Adds the lines of an answer.
+    pub fn answer(&mut self, kind: Kind, answer: &Answer) {
+        let (first, lines) = (self.dropped + self.lines.len(), lines(answer, self.columns));
+        self.answers.push_back(Shown { kind, answer: answer.clone(), first, count: lines.len() });
+        if self.answers.len() > ANSWERS {
+            self.answers.pop_front();
+        }
+        self.extend(kind, lines);
+    }
+
+    /// Lays the last answers out for a pane of so many columns.
+    pub fn lay_out(&mut self, columns: usize) {
+        if self.columns.replace(columns) == Some(columns) {
+            return;
+        }
+        let mut before = std::mem::take(&mut self.lines);
+        let mut taken = self.dropped;
+        for shown in &mut self.answers {
+            self.lines.extend(before.drain(..shown.first - taken));
+            before.drain(..shown.count);
+            taken = shown.first + shown.count;
+            let lines = lines(&shown.answer, Some(columns));
+            (shown.first, shown.count) = (self.dropped + self.lines.len(), lines.len());
+            self.lines.extend(lines.into_iter().map(|line| (shown.kind, line)));
+        }
+        self.lines.append(&mut before);
+        self.drop_oldest();
     }
 
     /// Scrolls by `rows`, back when positive, in a pane of this size.

@@ -42,6 +42,28 @@ fn f2_a_long_answer_opens_at_its_verdict_and_says_how_much_follows() {
 }
 
 #[test]
+fn answers_are_laid_out_again_when_the_width_changes() {
+    let mut session = session((60, 20));
+    let columns = ["Head", "Kind", "to", "output", "first", "previous", "self", "induction", "distance"];
+    let mut table = Table::new(columns);
+    table.push(["L23H4", "induction", "0.11", "0.22", "0.33", "0.44", "0.55", "0.66", "0.77"].map(String::from));
+    session.type_text("heads");
+    session.keys("Enter");
+    session.answer(table.into());
+    session.type_text("p 1");
+    session.keys("Enter");
+    session.answer(Answer::Text("$1 = 1".into()));
+    let shown = |session: &Session| session.lines().join("\n");
+    assert!(shown(&session).contains("a wider window") && !shown(&session).contains("0.77"), "{}", shown(&session));
+    session.resize((120, 40));
+    assert!(!shown(&session).contains("a wider window") && shown(&session).contains("0.77"), "{}", shown(&session));
+    let of = |text: &str| session.lines().iter().position(|line| line.contains(text)).expect(text);
+    assert!(of("(llmdbg) heads") < of("0.77") && of("0.77") < of("(llmdbg) p 1") && of("(llmdbg) p 1") < of("$1 = 1"));
+    session.resize((60, 20));
+    assert!(!shown(&session).contains("0.77"));
+}
+
+#[test]
 fn f2_space_pages_to_the_end_and_the_next_command_shows_its_own_answer() {
     let mut session = session((80, 24));
     session.type_text("bisect mine");

@@ -85,15 +85,14 @@ fn moved(state: &mut State, snapshot: Arc<Snapshot>) {
 
 fn show_answer(state: &mut State, line: &str, answer: &Answer, printed: &[String], quiet: bool) {
     let inside = state.layout().map(|layout| layout.inside(Pane::Console));
-    let lines = text::lines(answer, inside.map(|inside| inside.0));
     if let Answer::Stop(_) = answer {
-        state.last_stop.clone_from(&lines);
+        state.last_stop = text::lines(answer, inside.map(|inside| inside.0));
     }
     state.console.extend(Kind::Output, printed.iter().flat_map(|text| text.lines()).map(text::visible));
     match answer {
-        Answer::Error(_) => state.console.extend(Kind::Error, lines),
+        Answer::Error(_) => state.console.answer(Kind::Error, answer),
         _ if quiet => {}
-        _ => state.console.extend(Kind::Output, lines),
+        _ => state.console.answer(Kind::Output, answer),
     }
     if !quiet {
         state.reader.take(line, answer, printed);

@@ -63,6 +63,9 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
         effects.push(Effect::Mouse(state.mouse));
     }
     effects.extend(state.settle());
+    if let Some((columns, 1..)) = state.layout().map(|layout| layout.inside(Pane::Console)) {
+        state.console.lay_out(columns);
+    }
     effects
 }
 
