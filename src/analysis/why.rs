@@ -238,7 +238,7 @@ fn level(session: &mut Session, share: &Share) -> Result<Found> {
     let (rule, held, how): (Rule, &[usize], Option<How>) = match &op.kernel {
         Kernel::LayerNormNormalized | Kernel::RmsNormalized => (Rule::Gradient, &[0], Some(How::ScaleHeld)),
         Kernel::Mix => (Rule::Gradient, &[0], Some(How::PatternHeld)),
-        kernel if is_affine(kernel) => (Rule::Gradient, &[], None),
+        kernel if kernel.is_affine() => (Rule::Gradient, &[], None),
         Kernel::HeadNorm { .. } => (Rule::Relevance, &[], Some(How::ScaleHeld)),
         _ => (Rule::Relevance, &[], Some(How::Rule)),
     };
@@ -262,20 +262,6 @@ fn level(session: &mut Session, share: &Share) -> Result<Found> {
     };
     found.parts.push((part, left, None));
     Ok(found)
-}
-
-/// Whether an op is a sum of what it reads, with weights, and a bias.
-fn is_affine(kernel: &Kernel) -> bool {
-    match kernel {
-        Kernel::Add | Kernel::Same | Kernel::Scale { .. } | Kernel::Project | Kernel::Gain { .. } | Kernel::Output => {
-            true
-        }
-        Kernel::Rotate { .. } | Kernel::VectorLinear | Kernel::PooledLinear(_) | Kernel::Pool(_) => true,
-        Kernel::Linear { clip, .. } => clip.is_none(),
-        Kernel::Unembed { softcap, .. } => softcap.is_none(),
-        Kernel::Classify { transform, .. } => transform.is_none(),
-        _ => false,
-    }
 }
 
 /// The heads of a mix, or the neurons of an MLP, of which a share takes something, if those are several.

@@ -129,6 +129,22 @@ pub enum Kernel {
     UnitLength,
 }
 
+impl Kernel {
+    /// Whether the output is a sum of what the op reads, with weights, and a bias.
+    pub fn is_affine(&self) -> bool {
+        match self {
+            Kernel::Add | Kernel::Same | Kernel::ZeroPadding | Kernel::Real | Kernel::Scale { .. } | Kernel::Times => true,
+            Kernel::Project | Kernel::Gain { .. } | Kernel::Output | Kernel::Features { .. } => true,
+            Kernel::SharedKeys { .. } | Kernel::Rotate { .. } | Kernel::VectorLinear => true,
+            Kernel::PooledLinear(_) | Kernel::Pool(_) => true,
+            Kernel::Linear { clip, .. } => clip.is_none(),
+            Kernel::Unembed { softcap, .. } => softcap.is_none(),
+            Kernel::Classify { transform, .. } => transform.is_none(),
+            _ => false,
+        }
+    }
+}
+
 /// The two sides of a score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {

@@ -1,24 +1,27 @@
 //! The answer of `diff`: lines that say what was found and what to type next, and a table of sites.
 
-use super::{Comparison, Lack};
+use super::Comparison;
 use crate::answer::Table;
 use crate::answer::numbers::significant;
+use crate::answer::text::quoted;
 use crate::commands::comparing::shared::{few, listing, shown};
 use crate::commands::state::Console;
+use crate::comparing::{Lack, Note, SiteDifferences};
 use crate::debugger::sides::Side;
 use crate::dumps::Dump;
 use crate::tensor::{Axis, Difference, Tolerance, Verdict};
 
 impl Console {
     /// The table, and one line if something is beyond the tolerance.
-    pub(super) fn report(&self, a: &Side, b: &Side, found: &Comparison, all: bool) -> (Table, Option<String>) {
+    pub(super) fn report(&self, a: &Side, b: &Side, comparison: &Comparison, all: bool) -> (Table, Option<String>) {
+        let Comparison { how, before, found } = comparison;
         let (left, right) = (self.session.side_name(a), self.session.side_name(b));
-        let is = |verdict: Verdict| found.rows.iter().filter(move |(_, d)| d.verdict() == verdict);
+        let is = |verdict: Verdict| found.sites.iter().filter(move |(_, d)| d.verdict() == verdict);
         let beyond: Vec<&(String, Difference)> = is(Verdict::Different).collect();
         let (near, same) = (is(Verdict::Rounding).count(), is(Verdict::Same).count());
-        let limit = limit(found.tolerance);
-        let mut lines = vec![format!("{left} against {right}: {}", counted(found.rows.len()))];
-        lines.extend(found.before.iter().cloned());
+        let limit = limit(how.tolerance);
+        let mut lines = vec![format!("{left} against {right}: {}", counted(found.sites.len()))];
+        lines.extend(before.iter().cloned());
         let first = beyond.first().map(|(site, difference)| {
             let Difference { beyond, count, pair, .. } = difference;
             let (place, [x, y]) = (self.place(site, difference), [pair.0, pair.1].map(|x| significant(x, 6)));
@@ -32,13 +35,13 @@ impl Console {
             None => format!("all agree within {limit}"),
         });
         // Within the usual tolerance, what is not the same is what rounding does.
-        let is_rounding = found.tolerance == Tolerance::default();
+        let is_rounding = how.tolerance == Tolerance::default();
         lines.push(match (near, same) {
             (0, same) => format!("{} the same", are(same)),
             (near, same) if is_rounding => format!("{} off by rounding, {same} the same", are(near)),
             (near, same) => format!("{} within the tolerance, {same} the same", are(near)),
         });
-        lines.extend(found.notes.iter().cloned());
+        lines.extend(found.notes.iter().map(|note| self.note(note)));
         lines.extend(found.changes.iter().map(|change| change.words().to_string()));
         lines.extend(self.not_compared(found, b, (&left, &right)));
         if let (Some((site, _)), Side::Branch(current)) = (beyond.first(), a)
@@ -50,7 +53,7 @@ impl Console {
             let next = format!("bisect {right} says which op introduces it; diff {right} {site} -by {by} where in it");
             lines.push(format!("next: {next}"));
         }
-        let rows = if found.by.is_some() { &found.parts } else { &found.rows };
+        let rows = if how.parts.is_some() { &found.parts } else { &found.sites };
         let differs = |(_, d): &(String, Difference)| d.verdict() == Verdict::Different;
         let (rows, rest) = shown(rows, all, differs, |(_, d)| d.relative);
         let rows =
@@ -59,6 +62,23 @@ impl Console {
         let table = listing(table.title(lines.join("\n")).rows(rows), rest);
         let message = first.map(|first| format!("{left} and {right} differ: {first}"));
         (table, message)
+    }
+
+    fn note(&self, note: &Note) -> String {
+        match note {
+            Note::Cut { axis, lengths: [ours, theirs] } => {
+                let what = if *axis == Axis::Vocab { "tokens of the vocabulary" } else { "positions" };
+                let first = ours.min(theirs);
+                format!("compared over the first {first} {what}: one side has {ours}, the other {theirs}")
+            }
+            Note::Parting { count, positions, first, best } => {
+                let labels = !self.session.run.model.spec.labels().is_empty();
+                let axis = if labels { Axis::Label } else { Axis::Vocab };
+                let [ours, theirs] = best.map(|index| quoted(&self.name_of(axis, index)));
+                let places = format!("{count} of {positions} positions, first at pos {first}");
+                format!("the most likely tokens part at {places}: {ours} against {theirs}")
+            }
+        }
     }
 
     /// `head 2, q 3, k 1`: where the largest difference of a site is.
@@ -71,7 +91,7 @@ impl Console {
     }
 
     /// Sites that only one side has, together; those of other shapes each with both; tensors that are no site's.
-    fn not_compared(&self, found: &Comparison, b: &Side, (left, right): (&str, &str)) -> Vec<String> {
+    fn not_compared(&self, found: &SiteDifferences, b: &Side, (left, right): (&str, &str)) -> Vec<String> {
         let mut lines = Vec::new();
         for (name, lack) in [(left, Lack::Left), (right, Lack::Right)] {
             let sites: Vec<&str> =

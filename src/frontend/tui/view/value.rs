@@ -41,9 +41,7 @@ pub fn titles(state: &State) -> (String, String) {
         Some(Ok(panel)) => panel,
         _ => return (chosen_name(state), String::new()),
     };
-    // One of the panes below is called tokens too.
-    let site = text::short_site(&panel.title);
-    let mut title = if site.starts_with("tokens") { format!("value of {site}") } else { site };
+    let mut title = name(&panel.title);
     if !panel.shape.is_empty() {
         title = format!("{title}  {}", panel.shape);
     }
@@ -84,7 +82,13 @@ pub fn titles(state: &State) -> (String, String) {
 
 fn chosen_name(state: &State) -> String {
     let site = state.snapshot.as_ref().zip(state.chosen_op()).and_then(|(snapshot, op)| snapshot.ops.get(op));
-    site.map_or_else(|| "value".to_string(), |op| text::short_site(&op.site))
+    site.map_or_else(|| "value".to_string(), |op| name(&op.site))
+}
+
+/// A site as it is named in the title. Another pane is called tokens too.
+fn name(site: &str) -> String {
+    let site = text::short_site(site);
+    if site.starts_with("tokens") { format!("value of {site}") } else { site }
 }
 
 pub fn draw(canvas: &mut Canvas) {

@@ -1,14 +1,11 @@
 //! Parts of a site: one difference for each block, head, position or element.
 
-use crate::commands::frame::mistake;
-use crate::debugger::Result;
 use crate::debugger::sides::SideValue;
-use crate::lang::words::Word;
 use crate::tensor::{Axis, Difference, Rows, Tolerance, difference_by, distance, unravel};
 
 /// What a difference is reported for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
+pub enum Parts {
     /// The residual stream after each block, and what is outside of blocks.
     Block,
     Head,
@@ -19,28 +16,27 @@ pub enum By {
 /// Elements of a site that are reported.
 const ELEMENTS: usize = 10;
 
-impl By {
-    pub fn of(word: &Word) -> Result<By> {
-        let all = [("block", By::Block), ("head", By::Head), ("pos", By::Pos), ("element", By::Element)];
-        let found = all.into_iter().find(|(name, _)| *name == word.text).map(|(_, by)| by);
-        let message = || format!("no way to divide a site: {}", word.text);
-        found.ok_or_else(|| mistake(message(), word.span, "-by block, head, pos or element"))
-    }
-
+impl Parts {
     /// The parts of a site.
-    pub fn of_site(self, site: &str, a: &SideValue, b: &SideValue, tolerance: Tolerance) -> Vec<(String, Difference)> {
+    pub(super) fn of_site(
+        self,
+        site: &str,
+        a: &SideValue,
+        b: &SideValue,
+        tolerance: Tolerance,
+    ) -> Vec<(String, Difference)> {
         match self {
-            By::Block => {
+            Parts::Block => {
                 let edge = site.ends_with(".resid_post") || !site.starts_with("blocks.");
                 let whole = || a.elements.difference(&b.elements, &a.shape, tolerance);
                 if edge { vec![(site.to_string(), whole())] } else { Vec::new() }
             }
-            By::Head => along(site, Axis::Head, a, b, tolerance),
-            By::Pos => {
+            Parts::Head => along(site, Axis::Head, a, b, tolerance),
+            Parts::Pos => {
                 let axis = if a.axes.contains(&Axis::Q) { Axis::Q } else { Axis::Pos };
                 along(site, axis, a, b, tolerance)
             }
-            By::Element => elements(site, a, b, tolerance),
+            Parts::Element => elements(site, a, b, tolerance),
         }
     }
 }
