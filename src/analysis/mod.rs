@@ -6,6 +6,7 @@ pub mod attribution;
 pub mod circuits;
 pub mod counterfactual;
 pub mod direct;
+pub mod graph;
 pub mod health;
 pub mod lens;
 pub mod model_inspection;

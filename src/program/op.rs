@@ -133,7 +133,9 @@ impl Kernel {
     /// Whether the output is a sum of what the op reads, with weights, and a bias.
     pub fn is_affine(&self) -> bool {
         match self {
-            Kernel::Add | Kernel::Same | Kernel::ZeroPadding | Kernel::Real | Kernel::Scale { .. } | Kernel::Times => true,
+            Kernel::Add | Kernel::Same | Kernel::ZeroPadding | Kernel::Real | Kernel::Scale { .. } | Kernel::Times => {
+                true
+            }
             Kernel::Project | Kernel::Gain { .. } | Kernel::Output | Kernel::Features { .. } => true,
             Kernel::SharedKeys { .. } | Kernel::Rotate { .. } | Kernel::VectorLinear => true,
             Kernel::PooledLinear(_) | Kernel::Pool(_) => true,

@@ -33,7 +33,7 @@ use Policy::{Agrees, Differs, DiffersBy, LeavesOut, OfWeights, Refuses};
 
 /// The commands of the groups "explaining" and "comparing": what is given before the edit, the command, and its policy. TWO is two
 /// branches with texts of the same length, BATCH two prompts, DIR a folder with files of texts.
-const COMMANDS: [(&str, &str, Policy); 59] = [
+const COMMANDS: [(&str, &str, Policy); 61] = [
     ("run", "backward loss\nprint norm(grad(L1.resid_post))", Differs),
     ("run", "backward -all-at-once loss\nprint norm(grad(L1.resid_post))", Differs),
     ("run", "attr saliency", Differs),
@@ -64,6 +64,8 @@ const COMMANDS: [(&str, &str, Policy); 59] = [
     ("run", "spectrum L1.resid_post", Differs),
     ("run", "stream", Differs),
     ("run", "why logit[5]", Differs),
+    ("run", "graph -neurons 8", Differs),
+    ("run", "graph -neurons 8\ngraph check 3", Differs),
     ("run", "activations", Differs),
     ("run", "neuron L2N3", Differs),
     ("run", "neuron L2N3 DIR/texts.txt", Differs),

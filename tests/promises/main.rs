@@ -33,6 +33,7 @@ mod generated;
 mod generation;
 mod golden;
 mod gradients;
+mod graphs;
 mod groups;
 mod hashes;
 mod hostile;

@@ -110,9 +110,8 @@ pub fn prune(matrix: &Rows, ranks: &[Rank], logits: &[(usize, f64)], share: (f64
         for &(node, from) in &edges {
             (reads[node], is_read[from]) = (true, true);
         }
-        let stays = |node: usize| {
-            always(node) || nodes[node] && is_read[node] && (reads[node] || ranks[node] != Rank::Feature)
-        };
+        let stays =
+            |node: usize| always(node) || nodes[node] && is_read[node] && (reads[node] || ranks[node] != Rank::Feature);
         let next: Vec<bool> = (0..ranks.len()).map(stays).collect();
         edges.retain(|(node, from)| next[*node] && next[*from]);
         if next == nodes {
@@ -121,7 +120,8 @@ pub fn prune(matrix: &Rows, ranks: &[Rank], logits: &[(usize, f64)], share: (f64
         nodes = next;
     }
     let edges: std::collections::HashSet<(usize, usize)> = edges.into_iter().collect();
-    let edges = matrix.rows.iter().map(|(node, row)| row.iter().map(|(from, _)| edges.contains(&(*node, *from))).collect());
+    let edges =
+        matrix.rows.iter().map(|(node, row)| row.iter().map(|(from, _)| edges.contains(&(*node, *from))).collect());
     Pruned { nodes, edges: edges.collect() }
 }
 
@@ -137,7 +137,8 @@ pub struct Scores {
 pub fn scores(matrix: &Rows, ranks: &[Rank], logits: &[(usize, f64)]) -> Scores {
     let shares = matrix.shares();
     let mut through = shares.through(ranks.len(), logits);
-    let of = |rank: Rank| -> f64 { (0..ranks.len()).filter(|&node| ranks[node] == rank).map(|node| through[node]).sum() };
+    let of =
+        |rank: Rank| -> f64 { (0..ranks.len()).filter(|&node| ranks[node] == rank).map(|node| through[node]).sum() };
     let (tokens, errors) = (of(Rank::Token), of(Rank::Error));
     logits.iter().for_each(|&(node, weight)| through[node] += weight);
     let all: f64 = through.iter().sum();
@@ -159,9 +160,8 @@ mod tests {
         let cases: Vec<serde_json::Value> = serde_json::from_str(text).unwrap();
         assert!(cases.len() >= 3);
         for case in &cases {
-            let numbers = |key: &str| -> Vec<f64> {
-                case[key].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
-            };
+            let numbers =
+                |key: &str| -> Vec<f64> { case[key].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect() };
             let counts: Vec<usize> = numbers("counts").iter().map(|x| *x as usize).collect();
             let rank = [Rank::Feature, Rank::Error, Rank::Token, Rank::Logit];
             let ranks: Vec<Rank> = counts.iter().zip(rank).flat_map(|(n, rank)| vec![rank; *n]).collect();

@@ -10,6 +10,7 @@ mod attr;
 pub(crate) mod backward;
 mod circuits;
 mod dla;
+pub(crate) mod graph;
 pub(crate) mod heads;
 mod layers;
 mod lens;
@@ -272,6 +273,33 @@ pub const COMMANDS: &[Command] = &[
         ..LOOKING
     },
     Command {
+        name: "graph",
+        usage: "graph [TOKEN]... [-pos POS] [-not TOKEN] [-neurons N] [-top N] [-all]\ngraph N\ngraph up\ngraph next\ngraph check [N]",
+        about: "which neurons and tokens make a logit, as an attribution graph whose rows add up",
+        help: "Nodes are neurons of the MLPs at positions, tokens, biases and logits, those that together have 95 % of the probability without \
+               TOKEN. An edge is what its target takes from its source when attention patterns, the scales of norms, gates and all other \
+               neurons are held: the edges of a node add up to what it is, before its activation function or with its gate. Neurons are \
+               the exact transcoder of their MLP, so nothing is left to errors but experts and layers without attention. The neurons \
+               with the largest influence are attributed, 256 of them; the others are one node. Influence, pruning (0.8 of the influence \
+               of nodes, 0.98 of that of edges) and scores are those of circuit-tracer. graph N shows what a node takes and gives, graph \
+               up goes back, graph next to the next node in influence; graph check leaves sources out, with what is held held, and \
+               compares what that changes with the edges. save graph FILE.json writes it for Neuronpedia.",
+        options: &[
+            ("-pos POS", "the position whose logits are explained, the focused one by default"),
+            ("-not TOKEN", "explain the difference to this token's logit, and not to the mean of all"),
+            ("-neurons N", "neurons that are attributed, 256 by default"),
+            ("-top N", "nodes or edges that are listed"),
+            ALL,
+        ],
+        examples: &[
+            "run\ngraph \" Mary\" -neurons 64\ngraph next\ngraph up",
+            "run\ngraph \" Mary\" -not \" John\" -neurons 64\ngraph check 20",
+        ],
+        takes: Takes::Words(&["check", "up", "next"]),
+        run: graph::graph,
+        ..ANALYSING
+    },
+    Command {
         name: "why",
         usage: "why [-depth N] [-top N] [-not TOKEN] EXPR\nwhy N\nwhy up\nwhy nan",
         about: "where a number came from: a tree whose levels add up, from the number back to the tokens",
@@ -403,6 +431,13 @@ pub const SUBJECTS: &[Command] = &[
         usage: "info gradients",
         about: "norm of the gradient of the residual stream at each block",
         run: |console, _| backward::table(console),
+        ..LOOKING
+    },
+    Command {
+        name: "graph",
+        usage: "info graph",
+        about: "the last attribution graph, at the node that was walked to",
+        run: |console, _| graph::last(console),
         ..LOOKING
     },
 ];

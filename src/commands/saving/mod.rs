@@ -1,5 +1,6 @@
 //! Commands that write files: `save KIND`, `export model`.
 
+mod graph;
 pub(crate) mod model;
 pub(crate) mod stop_points;
 mod values;
@@ -48,6 +49,7 @@ pub const KINDS: &[Command] = &[
         run: |console, call| sites(console, call, true),
         ..PLAIN
     },
+    kind("graph", "save graph FILE.json", "the last attribution graph, for Neuronpedia", graph::graph),
     kind("picture", "save picture FILE.png|FILE.svg EXPR", "a matrix as a picture", picture),
     kind("report", "save report FILE.html", "the session as a page", |console, call| {
         values::report(console, &only_file(&call)?)

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::analysis::graph::Graph;
 use crate::analysis::why::Tree;
 use crate::answer::{Answer, Cell, Style, Table};
 use crate::tensor::Value;
@@ -18,6 +19,8 @@ pub struct Memory {
     /// What an interrupted sweep of patches has found, and what it was of.
     pub swept: Option<(String, Vec<f64>)>,
     pub compared: Option<Table>,
+    /// The last attribution graph, and the nodes that were walked to; the last of them is shown.
+    pub graph: Option<(Graph, Vec<usize>)>,
     /// The tree of the last `why`, and the node that it shows.
     pub why: Option<(String, Tree, usize)>,
     /// Commands and what they answered, for tables and reports.

@@ -30,7 +30,7 @@ impl Default for Screen {
     fn default() -> Screen {
         let all = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
         Screen {
-            layouts: all(&["program", "attention", "lens", "diff", "grad", "generate", "stream", "session"]),
+            layouts: all(&["program", "attention", "lens", "diff", "grad", "generate", "stream", "graph", "session"]),
             themes: all(&["dark", "light", "high-contrast", "mono"]),
             layout: "program".into(),
             theme: "dark".into(),

@@ -142,6 +142,7 @@ pub const ACTIONS: &[ActionInfo] = &[
     row("layout-grad", Action::Layout("grad"), "", "layout with gradients and attribution"),
     row("layout-generate", Action::Layout("generate"), "", "layout with the tokens generated"),
     row("layout-stream", Action::Layout("stream"), "", "layout with what each block writes to a logit"),
+    row("layout-graph", Action::Layout("graph"), "", "layout with the last attribution graph"),
     row("layout-session", Action::Layout("session"), "", "layout with displays, branches and memory"),
     row("layout-next", Action::Layout("next"), "", "next layout"),
     row("layout-previous", Action::Layout("prev"), "", "previous layout"),
