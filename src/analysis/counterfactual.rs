@@ -253,7 +253,7 @@ pub fn paths(
         let moved = results(clean)?.binary(BinaryOp::Sub, &results(&own)?)?; // [1, T, H, d]
         for which in 0..spec.n_heads {
             let part = moved.slice(&[Slice::All, Slice::All, Slice::At(which)])?.read_f32()?; // [1, T, d]
-            let scale = spec.residual.scale as f32;
+            let scale = spec.residual.attention as f32;
             let before = pass.own(stream).read_f32()?;
             let sum = before.iter().zip(&part).map(|(x, y)| x + scale * y).collect();
             let changed = Value::from_f32(sum, pass.own(stream).shape(), &pass.own(stream).device());

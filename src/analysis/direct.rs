@@ -159,7 +159,9 @@ impl Walk<'_> {
             Kernel::Output if op.part == Some(program::Part::AttnOutput) => self.heads(number, op, &g)?,
             _ => {
                 let share = dot(&g, &self.here(number)?.read_f64()?);
-                if let (Kernel::Linear { .. }, Some(layer), true) = (&op.kernel, op.layer, neurons) {
+                // Other linear layers of a block read no neurons.
+                let of_mlp = matches!(op.part, Some(program::Part::MlpOutput | program::Part::DenseOutput));
+                if let (Kernel::Linear { .. }, Some(layer), true) = (&op.kernel, op.layer, neurons && of_mlp) {
                     self.neurons(op, layer, &g)?;
                 }
                 self.push(Component::Site(op.site.clone()), op.layer, share, Vec::new());

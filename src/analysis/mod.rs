@@ -23,7 +23,7 @@ use crate::program::{Part, Program};
 
 /// Refuses `what` where a layer has something else than attention.
 fn attention_everywhere(spec: &ModelSpec, what: &str) -> Result<()> {
-    match spec.layers.iter().position(|layer| !layer.mixer.is_attention()) {
+    match spec.layers.iter().position(|layer| !layer.mixer.has_attention()) {
         Some(layer) => Err(Error::refused(format!(
             "{what} needs attention in every layer, and layer {layer} has {} in its place",
             spec.layers[layer].mixer.name()

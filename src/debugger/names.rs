@@ -33,6 +33,7 @@ impl Names {
                 Role::EmbedProjW
                     | Role::EmbedProjB
                     | Role::b_choice
+                    | Role::ExpertScale
                     | Role::SharedIn
                     | Role::SharedGate
                     | Role::SharedOut
@@ -42,6 +43,7 @@ impl Names {
                     | Role::MixStep
                     | Role::MixNormW
                     | Role::MixSkip
+                    | Role::MixStepW
             );
             if let Some(op) = reader(id, program).filter(|_| !inside) {
                 let paths = [&file.name, file.file_name()].map(|name| name.rsplit_once('.'));

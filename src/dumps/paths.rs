@@ -60,7 +60,8 @@ fn is_whole_module(op: &Op) -> bool {
         Kernel::PositionEmbed | Kernel::TypeEmbed | Kernel::Gain { .. } | Kernel::Output => true,
         // The module multiplies by a gate, too.
         Kernel::HeadNorm { .. } if op.part == Some(program::Part::MixNorm) => false,
-        Kernel::Linear { clip, .. } | Kernel::HeadNorm { clip, .. } => clip.is_none(),
+        Kernel::Linear { clip, factor, .. } => clip.is_none() && *factor == 1.0,
+        Kernel::HeadNorm { clip, .. } => clip.is_none(),
         Kernel::Unembed { project, scale, softcap } => !project && *scale == 1.0 && softcap.is_none(),
         Kernel::PooledLinear(_) | Kernel::VectorLinear => true,
         _ => false,

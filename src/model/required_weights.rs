@@ -69,23 +69,28 @@ impl Needs<'_> {
         let (this, placement) = (&spec.layers[layer], spec.placement);
         let id = |role| WeightId::block(layer, role);
         let norm = |gain, bias| norm_roles(&spec.norm, gain, bias).map(id);
-        if placement.has_ln1() && this.ln1 {
+        if placement.has_ln1() && this.ln1 && this.mixer != Mixer::None {
             self.ids.extend(norm(Role::Ln1W, Role::Ln1B));
         }
-        match this.mixer {
-            Mixer::Attention => self.attention(layer),
-            mixer => self.ids.extend(mixer_weights::roles(mixer).into_iter().map(id)),
+        if this.mixer.has_attention() {
+            self.attention(layer);
         }
+        self.ids.extend(mixer_weights::roles(this.mixer).into_iter().map(id));
         if placement.has_post_norms() {
             self.ids.extend(norm(Role::AttnPostLnW, Role::AttnPostLnB));
         }
-        if placement.has_ln2() {
+        if placement.has_ln2() && this.mlp {
             self.ids.extend(norm(Role::Ln2W, Role::Ln2B));
         }
-        if this.experts {
-            self.experts(layer)
-        } else {
-            self.mlp(layer)
+        let beside = spec.experts.is_some_and(|experts| experts.beside);
+        if this.mlp && (beside || !this.experts) {
+            self.mlp(layer);
+        }
+        if this.mlp && this.experts {
+            self.ids.extend([Role::DenseLnW, Role::RouterNormW].map(id).into_iter().filter(|_| beside));
+            self.experts(layer);
+            let norms = [Role::ExpertsLnW, Role::ExpertsPostLnW, Role::ExpertScale];
+            self.ids.extend(norms.map(id).into_iter().filter(|_| beside));
         }
         if placement.has_post_norms() {
             self.ids.extend(norm(Role::MlpPostLnW, Role::MlpPostLnB));
@@ -159,15 +164,17 @@ impl Needs<'_> {
 
     fn experts(&mut self, layer: usize) {
         let Some(experts) = &self.spec.experts else { return };
+        let gated = self.spec.mlp.gated;
         self.ids.push(WeightId::block(layer, Role::W_router));
         self.ids.extend(experts.router.correction.then_some(WeightId::block(layer, Role::b_choice)));
         self.ids.extend(experts.router_bias.then(|| WeightId::block(layer, Role::b_router)));
         for expert in 0..experts.count {
-            let biases = EXPERT_BIASES.into_iter().filter(|_| experts.biases);
-            self.ids.extend(EXPERT.into_iter().chain(biases).map(|role| WeightId::part(layer, expert, role)));
+            let biases = if experts.biases { expert_biases(gated) } else { &[] };
+            let roles = expert_roles(gated).iter().chain(biases);
+            self.ids.extend(roles.map(|role| WeightId::part(layer, expert, *role)));
         }
         if let Some(shared) = &experts.shared {
-            self.ids.extend(shared_roles(shared).iter().map(|role| WeightId::block(layer, *role)));
+            self.ids.extend(shared_roles(shared, gated).map(|role| WeightId::block(layer, role)));
         }
     }
 
@@ -226,13 +233,23 @@ impl Needs<'_> {
     }
 }
 
-/// The weights of one expert: gate, up, down.
-pub const EXPERT: [Role; 3] = [Role::W_gate, Role::W_in, Role::W_out];
+/// The weights of one expert: gate where there is one, up, down.
+pub fn expert_roles(gated: bool) -> &'static [Role] {
+    static ROLES: [Role; 3] = [Role::W_gate, Role::W_in, Role::W_out];
+    if gated { &ROLES } else { &ROLES[1..] }
+}
+
+/// Its biases, in that order.
+pub fn expert_biases(gated: bool) -> &'static [Role] {
+    static ROLES: [Role; 3] = [Role::b_gate, Role::b_in, Role::b_out];
+    if gated { &ROLES } else { &ROLES[1..] }
+}
 
 /// Those of the shared expert, and how much of it is added where that is not all.
-pub fn shared_roles(shared: &SharedExpert) -> &'static [Role] {
-    static ROLES: [Role; 4] = [Role::SharedGate, Role::SharedIn, Role::SharedOut, Role::SharedMix];
-    if shared.mixed { &ROLES } else { &ROLES[..3] }
+pub fn shared_roles(shared: &SharedExpert, gated: bool) -> impl Iterator<Item = Role> + use<> {
+    let gate = gated.then_some(Role::SharedGate);
+    let mix = shared.mixed.then_some(Role::SharedMix);
+    gate.into_iter().chain([Role::SharedIn, Role::SharedOut]).chain(mix)
 }
 
 /// The weights that make queries, keys and values of latents.
@@ -257,9 +274,6 @@ fn latent_roles(latent: &Latent) -> Vec<Role> {
 }
 /// The numbers of xIELU.
 pub const XIELU: [Role; 4] = [Role::XieluP, Role::XieluN, Role::XieluBeta, Role::XieluEps];
-
-/// The biases of an expert, in the order of [`EXPERT`].
-pub const EXPERT_BIASES: [Role; 3] = [Role::b_gate, Role::b_in, Role::b_out];
 
 pub fn norm_roles(norm: &Norm, gain: Role, bias: Role) -> impl Iterator<Item = Role> + use<> {
     let gain = (norm.gain != Gain::None).then_some(gain);
@@ -339,12 +353,13 @@ pub fn shape_of(spec: &ModelSpec, id: WeightId) -> Vec<usize> {
         // Of another mixer than the layer has.
         MixQ | MixK | MixV | MixGate | MixX | MixOutGate | MixXB | MixGateB | MixOutGateB | MixA | MixB | MixConvQ
         | MixConvK | MixConvV | MixConvQB | MixConvKB | MixConvVB | MixConv | MixConvB | MixRate | MixStep
-        | MixSkip | MixNormW | MixO | MixOB => vec![0],
+        | MixSkip | MixNormW | MixO | MixOB | MixStepW | MixANormW | MixKNormW | MixQNormW => vec![0],
         QNormW | QNormB => per_head(spec.n_heads),
         KNormW | KNormB => per_head(kv_heads),
         Sinks => vec![spec.n_heads],
         W_router => vec![d, experts.count],
-        b_choice => vec![experts.count],
+        b_choice | ExpertScale => vec![experts.count],
+        DenseLnW | RouterNormW | ExpertsLnW | ExpertsPostLnW => vec![d],
         b_router => vec![experts.count],
         W_in | W_gate => vec![d, m],
         W_out => vec![m, d],

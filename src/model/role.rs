@@ -169,6 +169,12 @@ roles! {
         MixRate: Vector = "mixer.A_log",
         /// What is added before the softplus of a decay, `[H]`.
         MixStep: Vector = "mixer.dt_bias",
+        /// Projection from a narrow vector to what steps are made of, `[r, n]`.
+        MixStepW: Linear = "mixer.W_dt",
+        /// Gains of the norms of that vector, of keys and of queries.
+        MixANormW: Vector = "mixer.a_norm.w",
+        MixKNormW: Vector = "mixer.k_norm.w",
+        MixQNormW: Vector = "mixer.q_norm.w",
         /// What is added of a value to what is read of the state, `[H]`.
         MixSkip: Vector = "mixer.D",
         /// Gain of the norm of the output, `[dv]`.
@@ -203,6 +209,15 @@ roles! {
         XieluN: Vector = "mlp.act.alpha_n",
         XieluBeta: Vector = "mlp.act.beta",
         XieluEps: Vector = "mlp.act.eps",
+        /// Gain `[d]` of the norm on what a dense MLP adds that is next to experts.
+        DenseLnW: Vector = "mlp.dense_ln.w",
+        /// Gain `[d]` of the norm in front of a router that is next to a dense MLP.
+        RouterNormW: Vector = "mlp.router_norm.w",
+        /// Gains `[d]` of the norms in front of experts that are next to a dense MLP, and on what they add.
+        ExpertsLnW: Vector = "mlp.experts_ln.w",
+        ExpertsPostLnW: Vector = "mlp.experts_post_ln.w",
+        /// Factors on the weights of experts, `[E]`.
+        ExpertScale: Vector = "mlp.expert_scale",
         SharedIn: Linear = "mlp.shared.W_in",
         SharedGate: Linear = "mlp.shared.W_gate",
         SharedOut: Linear = "mlp.shared.W_out",

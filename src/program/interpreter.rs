@@ -2,12 +2,13 @@
 
 use super::context::at_op;
 use super::kernels::attention::Scoring;
-use super::kernels::experts::{Form, Gated, Mixture};
+use super::kernels::experts::{Form, Mixture, Projections};
 use super::kernels::recurrence::Recurrence;
-use super::kernels::{attention, basic, experts, heads, norm, positions, recurrence, relative, routing};
+use super::kernels::selective::Scan;
+use super::kernels::{attention, basic, experts, heads, norm, positions, recurrence, relative, routing, selective};
 use super::shape::check_room;
 use super::{Context, Kernel, Op};
-use crate::model::required_weights::{EXPERT, EXPERT_BIASES, shared_roles};
+use crate::model::required_weights::{expert_biases, expert_roles, shared_roles};
 use crate::model::role::{Role, WeightId};
 use crate::model::weights::Weights;
 use crate::tensor::{TensorError, Value, proceed};
@@ -71,8 +72,8 @@ fn computed(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> 
         Kernel::LayerNormNormalized => norm::centred_over(&basic::add(&inputs[1..]), &inputs[0]),
         Kernel::RmsNormalized => norm::over(&basic::add(&inputs[1..]), &inputs[0]),
         Kernel::Gain { one_plus } => norm::gain(&inputs[0], &first()?, bias()?.as_ref(), *one_plus),
-        Kernel::Linear { heads, clip } => {
-            let out = basic::bounded(product(&inputs[0])?, *clip);
+        Kernel::Linear { heads, clip, factor } => {
+            let out = basic::bounded(basic::scale(product(&inputs[0])?, *factor), *clip);
             match heads {
                 Some(heads) => basic::split_heads(&out, *heads),
                 None => out,
@@ -109,7 +110,7 @@ fn computed(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> 
         }
         Kernel::Unit { eps, factor } => norm::unit(&inputs[0], *eps, *factor),
         Kernel::Decay => recurrence::decay(&inputs[0], &all()?),
-        Kernel::Step => recurrence::step(&inputs[0], &first()?),
+        Kernel::Step { least } => recurrence::step(&inputs[0], &first()?, *least),
         Kernel::DecayBy => recurrence::decay_by(&inputs[0], &first()?),
         Kernel::Skip => recurrence::skip(&inputs[0], &inputs[1], &first()?),
         Kernel::GroupNorm { groups, eps } => norm::of_groups(&inputs[0], *groups, *eps, &first()?),
@@ -119,6 +120,11 @@ fn computed(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> 
             let states = recurrence::states(&Recurrence::of(*learning, None, inputs, context));
             return Ok(states.with_axes(&op.axes).whole());
         }
+        Kernel::Scan => selective::read(&Scan::of(Some(&inputs[0]), &inputs[1..], &first()?, context)),
+        Kernel::ScanState => {
+            let states = selective::states(&Scan::of(None, inputs, &first()?, context));
+            return Ok(states.with_axes(&op.axes).whole());
+        }
         Kernel::Activation(act) => basic::activation(&inputs[0], *act),
         Kernel::Xielu => basic::xielu(&inputs[0], &all()?),
         Kernel::Gated(act) => basic::gated(&inputs[0], &inputs[1], *act),
@@ -126,18 +132,27 @@ fn computed(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> 
             let correction = op.weights.first().map(|&id| dense(weights, id)).transpose()?;
             routing::top(&inputs[0], correction.as_ref(), *chosen, router)
         }
-        Kernel::ExpertWeights { router } => routing::weights(&inputs[0], &inputs[1], router),
-        Kernel::Experts { act, shared, biases, clamped } => {
-            let shared = shared.as_ref().map_or(&[][..], shared_roles).len();
+        Kernel::ExpertWeights { router } => {
+            let shares = routing::weights(&inputs[0], &inputs[1], router);
+            match op.weights.first() {
+                Some(_) => routing::scaled(&shares, &inputs[1], &first()?),
+                None => shares,
+            }
+        }
+        Kernel::Experts { act, gated, shared, biases, clamped } => {
+            let shared = shared.as_ref().map_or(0, |shared| shared_roles(shared, *gated).count());
+            let (roles, of_biases) = (expert_roles(*gated).len(), expert_biases(*gated).len());
             let (each, rest) = op.weights.split_at(op.weights.len() - shared);
-            let of = |ids: &[WeightId], biases: bool| -> Result<Gated, TensorError> {
-                let biases = if biases { &ids[EXPERT.len()..EXPERT.len() + EXPERT_BIASES.len()] } else { &[] };
+            let of = |ids: &[WeightId], biases: bool| -> Result<Projections, TensorError> {
+                let biases = if biases { &ids[roles..roles + of_biases] } else { &[] };
                 let biases = biases.iter().map(|&id| dense(weights, id)).collect::<Result<_, TensorError>>()?;
-                Ok(Gated { gate: weights.get(ids[0])?, up: weights.get(ids[1])?, down: weights.get(ids[2])?, biases })
+                let gate = if *gated { Some(weights.get(ids[0])?) } else { None };
+                let (up, down) = (weights.get(ids[roles - 2])?, weights.get(ids[roles - 1])?);
+                Ok(Projections { gate, up, down, biases })
             };
-            let per = EXPERT.len() + if *biases { EXPERT_BIASES.len() } else { 0 };
+            let per = roles + if *biases { of_biases } else { 0 };
             let expert = |number: usize| of(&each[number * per..], *biases);
-            let mix = rest.get(3).map(|&id| dense(weights, id)).transpose()?;
+            let mix = rest.get(roles).map(|&id| dense(weights, id)).transpose()?;
             let shared = if rest.is_empty() { None } else { Some((of(rest, false)?, mix)) };
             let form = Form { act: *act, clamped: *clamped };
             let mixture = Mixture { experts: &expert, count: each.len() / per, shared, form };

@@ -51,8 +51,8 @@ pub enum Kernel {
     RmsNormalized,
     /// `x * gain + bias`, the bias where there is one; with `one_plus` the gain is `1 + w`.
     Gain { one_plus: bool },
-    /// `x W + b`, `T n`, bounded by `clip` on both sides; split into heads `T H h` where a number is given.
-    Linear { heads: Option<usize>, clip: Option<f64> },
+    /// `(x W + b) factor`, `T n`, bounded by `clip` on both sides; split into heads `T H h` where a number is given.
+    Linear { heads: Option<usize>, clip: Option<f64>, factor: f64 },
     /// `x W` of the first input, split into heads, and after those of each head the features `T r` of the second: keys
     /// `T H h`.
     SharedKeys { heads: usize },
@@ -84,11 +84,11 @@ pub enum Kernel {
     Unit { eps: f64, factor: f64 },
     /// What is left of a state at each position, `exp(-exp(A) softplus(x + b))`: `T H`.
     Decay,
-    /// The step of a state space, `softplus(x + b)`: `T H`.
-    Step,
+    /// The step of a state space, `softplus(x + b)`, or `least` where it is less: `T H` or `T n`.
+    Step { least: f64 },
     /// What a step leaves of a state, `exp(-exp(A) x)`: `T H`.
     DecayBy,
-    /// `x + D v` of what is read from a state and of values, `T H dv`.
+    /// `x + D v` of what is read from a state and of values, `T H dv` or `T n`.
     Skip,
     /// An RMS norm of groups of neighbouring features of `T H h`, with a gain for each feature.
     GroupNorm { groups: usize, eps: f64 },
@@ -97,6 +97,11 @@ pub enum Kernel {
     Read(Learning),
     /// The states after the last token, `H dk dv`: of what [`Kernel::Read`] reads without queries.
     State(Learning),
+    /// What is read of states whose elements decay on their own: of queries and keys `T dk`, values and steps `T n`, and
+    /// where there is an earlier pass the states after it: `T n`.
+    Scan,
+    /// The states after the last token, `n dk`: of what [`Kernel::Scan`] reads without queries.
+    ScanState,
     /// An activation function, element by element.
     Activation(Act),
     /// xIELU, element by element, whose four numbers are weights.
@@ -105,10 +110,10 @@ pub enum Kernel {
     Gated(Act),
     /// The numbers of the `k` experts with the largest scores by router logits `T E`, largest first: `T k`.
     TopExperts { chosen: usize, router: Router },
-    /// The weights of the chosen experts `T k` by router logits `T E`: `T k`.
+    /// The weights of the chosen experts `T k` by router logits `T E`, times a weight of each where there is one: `T k`.
     ExpertWeights { router: Router },
     /// Weighted sum of what the chosen experts make of `T d`, and what a shared expert does.
-    Experts { act: Act, shared: Option<SharedExpert>, biases: bool, clamped: Option<ClampedGate> },
+    Experts { act: Act, gated: bool, shared: Option<SharedExpert>, biases: bool, clamped: Option<ClampedGate> },
     /// Logits over the vocabulary, `T V`, chunk by chunk of the unembedding, times `scale` and capped; the hidden state
     /// is projected to the width of a narrow unembedding first if `project`.
     Unembed { project: bool, scale: f64, softcap: Option<f64> },

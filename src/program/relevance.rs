@@ -84,7 +84,12 @@ fn forward(op: &Op, x: &[Value], weights: &Weights, context: &Context) -> Result
         Kernel::Read(Learning::Replaces) | Kernel::State(Learning::Replaces) | Kernel::Decay => {
             return no_rule("the gated delta rule");
         }
-        Kernel::Read(Learning::Adds) | Kernel::State(Learning::Adds) | Kernel::Step | Kernel::DecayBy => {
+        Kernel::Read(Learning::Adds)
+        | Kernel::State(Learning::Adds)
+        | Kernel::Scan
+        | Kernel::ScanState
+        | Kernel::Step { .. }
+        | Kernel::DecayBy => {
             return no_rule("a state space");
         }
         Kernel::Activation(act) => by_factor(&x[0], |x| Ok(basic::activation(x, *act)))?,
@@ -96,7 +101,9 @@ fn forward(op: &Op, x: &[Value], weights: &Weights, context: &Context) -> Result
             let gate = by_factor(&x[0], |x| Ok(basic::activation(x, *act)))?;
             halves(&gate, &x[1], |a, b| a.binary(BinaryOp::Mul, b))?
         }
-        Kernel::Linear { heads, clip: Some(_) } => unbounded(Kernel::Linear { heads: *heads, clip: None })?,
+        Kernel::Linear { heads, clip: Some(_), factor } => {
+            unbounded(Kernel::Linear { heads: *heads, clip: None, factor: *factor })?
+        }
         Kernel::Scores { scale, softcap, .. } => {
             let products = halves(&x[0], &x[1], |q, k| Ok(attention::scores(q, k, Scoring::plain(*scale))))?;
             let capped = match softcap {

@@ -83,8 +83,10 @@ fn closed(
         |seed: &Value| -> Result<Value, TensorError> { Ok(basic::back_through(seed, &weights.get(op.weights[0])?)) };
     let some = |found: Vec<Value>| found.into_iter().map(Some).collect::<Vec<Option<Value>>>();
     Ok(Some(match &op.kernel {
-        Kernel::Linear { heads: None, clip: None } => vec![Some(back(seed)?)],
-        Kernel::Linear { heads: Some(_), clip: None } => vec![Some(back(&basic::join_heads(seed))?)],
+        Kernel::Linear { heads: None, clip: None, factor } => vec![Some(basic::scale(back(seed)?, *factor))],
+        Kernel::Linear { heads: Some(_), clip: None, factor } => {
+            vec![Some(basic::scale(back(&basic::join_heads(seed))?, *factor))]
+        }
         Kernel::Read(learning) => {
             let of = Recurrence::of(*learning, Some(&inputs[0]), &inputs[1..], context);
             return Ok(host::pull_recurrence(&of, seed).map(some));

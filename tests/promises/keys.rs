@@ -419,7 +419,6 @@ fn reasons_for_what_cannot_be_opened_are_true() {
 #[test]
 fn gemma_4_is_computed_and_what_its_other_sizes_have_besides_is_refused() {
     for (key, value, why) in [
-        ("enable_moe_block", json!(true), "enable_moe_block = true is not supported: experts next to a dense MLP"),
         ("use_bidirectional_attention", json!("audio"), "known values are all and vision"),
         ("vocab_size_per_layer_input", json!(64), "vocab_size_per_layer_input = 64 is not supported"),
         ("per_layer_config", json!({"1": {"intermediate_size": 8}}), "layers differ in heads only"),
@@ -433,11 +432,19 @@ fn gemma_4_is_computed_and_what_its_other_sizes_have_besides_is_refused() {
 }
 
 #[test]
-fn what_granite_4_has_besides_state_spaces_and_an_mlp_is_refused() {
+fn what_state_spaces_can_be_asked_for_and_is_not_computed_is_refused() {
     for (name, key, value, why) in [
         ("granite4-hybrid", "mamba_proj_bias", json!(true), "mamba_proj_bias = true is not supported: biases"),
         ("granite4-hybrid", "time_step_limit", json!([0.0, 0.5]), "time_step_limit = ... is not supported: only steps"),
-        ("granite4-dense", "num_local_experts", json!(4), "num_local_experts = 4 is not supported: experts"),
+        ("mamba2", "use_bias", json!(true), "use_bias = true is not supported: biases"),
+        ("mamba", "use_bias", json!(true), "use_bias = true is not supported: biases"),
+        ("mamba", "rescale_prenorm_residual", json!(true), "transformers divides output projections when it loads"),
+        ("jamba", "mamba_proj_bias", json!(true), "mamba_proj_bias = true is not supported: biases"),
+        ("falcon_h1", "projectors_bias", json!(true), "projectors_bias = true is not supported: biases"),
+        ("falcon_h1", "attention_bias", json!(true), "attention_in_multiplier = 1.3 is not supported: with"),
+        ("falcon_h1", "mlp_multipliers", json!([1.0]), "\"mlp_multipliers\" has 1 numbers, and 2 are needed"),
+        ("nemotron_h", "moe_latent_size", json!(8), "moe_latent_size = 8 is not supported: experts of a projected"),
+        ("nemotron_h", "mlp_bias", json!(true), "mlp_bias = true is not supported: biases next to experts"),
     ] {
         let refused = refusal(with(name, key, value).path());
         assert!(refused.contains(why), "{refused}");
@@ -445,6 +452,18 @@ fn what_granite_4_has_besides_state_spaces_and_an_mlp_is_refused() {
     // `mamba` and `attention` are what versions before transformers 5 write.
     let old = with("granite4-hybrid", "layer_types", json!(["mamba", "attention"]));
     assert_eq!(pass(old.path()).bits("logits"), pass(&fixture("granite4-hybrid")).bits("logits"));
+    // A block may have a letter instead of a word.
+    let letters = changed("nemotron_h", |config| {
+        config["hybrid_override_pattern"] = json!("ME*-");
+        config.as_object_mut().unwrap().remove("layers_block_type");
+    });
+    assert_eq!(pass(letters.path()).bits("logits"), pass(&fixture("nemotron_h")).bits("logits"));
+    // Its steps have a least one.
+    let bounded = with("nemotron_h", "time_step_min", json!(0.05));
+    let (steps, free) =
+        (pass(bounded.path()).numbers("L0.mixer.dt"), pass(&fixture("nemotron_h")).numbers("L0.mixer.dt"));
+    assert!(free.iter().any(|step| *step < 0.05));
+    assert!(steps.iter().zip(&free).all(|(step, free)| (step - free.max(0.05)).abs() < 1e-8));
     let old = with("granite4-dense", "layer_types", json!(["attention", "attention"]));
     assert_eq!(pass(old.path()).bits("logits"), pass(&fixture("granite4-dense")).bits("logits"));
 }

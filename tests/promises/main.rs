@@ -67,6 +67,7 @@ mod pytorch;
 mod quoting;
 mod reductions;
 mod refused;
+mod renamed;
 mod resuming;
 mod schema;
 mod scripts;

@@ -83,11 +83,10 @@ fn a_configuration_that_cannot_be_understood() {
     let model = copy(folder.path());
     let (path, config) = (model.to_str().unwrap(), model.join("config.json"));
     let mut json: Value = serde_json::from_slice(&std::fs::read(&config).unwrap()).unwrap();
-    json["model_type"] = "mamba".into();
+    json["model_type"] = "rwkv".into();
     std::fs::write(&config, json.to_string()).unwrap();
     let listed = "\"llmdbg models\" lists what is";
-    let said =
-        format!("model_type \"mamba\" is not supported: it has state-space layers instead of attention; {listed}");
+    let said = format!("model_type \"rwkv\" is not supported: it is a recurrent network; {listed}");
     cannot_open(path, &[], &format!("{path}/config.json: {said}"));
     json["model_type"] = "abacus".into();
     std::fs::write(&config, json.to_string()).unwrap();

@@ -60,7 +60,7 @@ fn listing_models() {
     assert!(models.status.success());
     assert!(models.stderr.is_empty());
     let cache = tempfile::tempdir().unwrap();
-    for (repo, config) in [("org--tiny", "{\"model_type\":\"gpt2\"}"), ("org--odd", "{\"model_type\":\"mamba\"}")] {
+    for (repo, config) in [("org--tiny", "{\"model_type\":\"gpt2\"}"), ("org--odd", "{\"model_type\":\"rwkv\"}")] {
         let folder = cache.path().join(format!("models--{repo}/snapshots/0123456789abcdef"));
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("config.json"), config).unwrap();
@@ -71,7 +71,7 @@ fn listing_models() {
     let listed = text(&listed.stdout);
     for wanted in [
         "tiny-gpt2 ",
-        "org/odd      3.0 MiB  0123456789ab  mamba, which cannot be opened: it has state-space layers instead of attention\n",
+        "org/odd      3.0 MiB  0123456789ab  rwkv, which cannot be opened: it is a recurrent network\n",
         "org/tiny     3.0 MiB  0123456789ab  gpt2\n",
     ] {
         assert!(listed.contains(wanted), "{wanted:?} in {listed}");

@@ -9,7 +9,7 @@ use crate::commands::state::{Call, Console, gdb, named, places, snapshot};
 use crate::debugger::Run;
 use crate::lang::location::{Choice, parse_location};
 use crate::lang::{LangError, Span};
-use crate::model::spec::{Head, ModelSpec};
+use crate::model::spec::{Head, ModelSpec, UNBOUNDED};
 use crate::model::text::bytes;
 use crate::model::weights::Residency;
 use crate::program::{Module, comes_in_pieces};
@@ -39,14 +39,19 @@ pub fn model(console: &Console) -> Answer {
     };
     let (width, mlp) = (each(&|layer| spec.head_dim_of(layer)), each(&|layer| spec.mlp_of(layer)));
     let kv_heads = each(&|layer| spec.kv_heads_of(layer));
+    let end =
+        |positions: usize| if positions == UNBOUNDED { "any number of".to_owned() } else { positions.to_string() };
     let mut lines = vec![
         format!("{}: {family} with {n_layers} layers, {n_heads} heads of width {width}", console.model_name),
-        format!("width {d_model}, MLP {mlp}, vocabulary {vocab}, {max_positions} positions"),
+        format!("width {d_model}, MLP {mlp}, vocabulary {vocab}, {} positions", end(*max_positions)),
     ];
-    let other = spec.layers.iter().find(|layer| !layer.mixer.is_attention());
-    lines.extend(other.map(|other| {
+    let mut others: Vec<&str> =
+        spec.layers.iter().filter(|layer| !layer.mixer.has_attention()).map(|layer| layer.mixer.name()).collect();
+    others.sort_unstable();
+    others.dedup();
+    lines.extend((!others.is_empty()).then(|| {
         let attend = spec.attention_layers();
-        format!("attention in {attend} of {n_layers} layers, {} in the others", other.mixer.name())
+        format!("attention in {attend} of {n_layers} layers, {} in the others", others.join(" or "))
     }));
     lines.extend((kv_heads != n_heads.to_string()).then(|| format!("{kv_heads} key/value heads")));
     lines.extend((spec.v_head_dim != spec.head_dim).then(|| format!("values of width {}", spec.v_head_dim)));

@@ -53,12 +53,14 @@ pub fn variants(kernel: &Kernel) -> Vec<(Kernel, Reason)> {
             vec![(Kernel::Unembed { project: *project, scale: *scale, softcap: None }, Reason::LogitsNotCapped)]
         }
         Kernel::ExpertWeights { router } => routers(router),
-        Kernel::Experts { act, shared, biases, clamped: Some(gate) } => {
+        Kernel::Experts { act, gated, shared, biases, clamped: Some(gate) } => {
             let clamped = Some(ClampedGate { limit: f64::INFINITY, ..*gate });
-            vec![(Kernel::Experts { act: *act, shared: *shared, biases: *biases, clamped }, Reason::GateNotBounded)]
+            let free = Kernel::Experts { act: *act, gated: *gated, shared: *shared, biases: *biases, clamped };
+            vec![(free, Reason::GateNotBounded)]
         }
-        Kernel::Experts { act, shared, biases, clamped: None } => {
-            acts(act, &|act| Kernel::Experts { act, shared: *shared, biases: *biases, clamped: None })
+        Kernel::Experts { act, gated, shared, biases, clamped: None } => {
+            let with = |act| Kernel::Experts { act, gated: *gated, shared: *shared, biases: *biases, clamped: None };
+            acts(act, &with)
         }
         Kernel::Pattern { reach, sinks: true } => {
             vec![(Kernel::Pattern { reach: *reach, sinks: false }, Reason::NoSinks)]

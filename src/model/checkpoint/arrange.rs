@@ -9,6 +9,8 @@ pub struct Arrange {
     pub rows: RowOrder,
     /// What is added to every element.
     pub shift: f32,
+    /// Whether an element is the logarithm of what is stored, which has the other sign: a rate of decay.
+    pub log: bool,
 }
 
 /// Where the rows of a tensor are in the file. A vector has rows of one element.
@@ -33,10 +35,15 @@ pub enum RowOrder {
 }
 
 impl Arrange {
-    pub const SAME: Arrange = Arrange { rows: RowOrder::Same, shift: 0.0 };
+    pub const SAME: Arrange = Arrange { rows: RowOrder::Same, shift: 0.0, log: false };
 
     pub fn rows(rows: RowOrder) -> Self {
         Arrange { rows, ..Arrange::SAME }
+    }
+
+    /// Whether elements are what is stored.
+    pub fn keeps_values(self) -> bool {
+        self.shift == 0.0 && !self.log
     }
 }
 

@@ -95,6 +95,9 @@ impl<'a> TensorReader<'a> {
                 rest = later;
             }
         }
+        if self.arrange.log {
+            out.iter_mut().for_each(|x| *x = (-*x).ln());
+        }
         if self.arrange.shift != 0.0 {
             out.iter_mut().for_each(|x| *x += self.arrange.shift);
         }
@@ -128,7 +131,7 @@ impl<'a> TensorReader<'a> {
         let (rows, width) = rows_and_width(&entry.shape);
         elements > 0
             && width.is_multiple_of(elements)
-            && entry.arrange.shift == 0.0
+            && entry.arrange.keeps_values()
             && entry.scales.is_none()
             && (rows == 0 || entry.arrange.rows.stored(0, rows).is_some())
     }
@@ -232,7 +235,7 @@ mod tests {
     #[test]
     fn what_a_converter_did_is_undone() {
         let floats = |count: usize| (0..count).flat_map(|x| (x as f32).to_le_bytes()).collect::<Vec<u8>>();
-        let pairs = Arrange { rows: RowOrder::Pairs { heads: 1 }, shift: 0.5 };
+        let pairs = Arrange { rows: RowOrder::Pairs { heads: 1 }, shift: 0.5, log: false };
         let file = stored(StoredType::F32, &[4, 2], pairs, floats(8));
         let entry = &file.entries[0];
         assert_eq!(file.read_f32(entry).unwrap(), [0.5, 1.5, 4.5, 5.5, 2.5, 3.5, 6.5, 7.5]);

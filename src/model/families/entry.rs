@@ -30,7 +30,9 @@ pub enum Entry {
     Experts(&'static str, [&'static str; 3]),
     /// Gate over up projection, and down projection, each a tensor of all experts.
     Merged([&'static str; 2]),
-    /// The same as `[experts, in, out]`, outputs of gate and up projection in turn, and their biases `name_bias`.
+    /// One weight of all experts in one tensor, as `[experts, out, in]`.
+    Stack(&'static str, Role),
+    /// Gate over up projection and down projection of all experts as `[experts, in, out]`, outputs of gate and up projection in turn, and their biases `name_bias`.
     Interleaved([&'static str; 2]),
 }
 
@@ -210,6 +212,13 @@ pub fn in_block(entry: &Entry, base: &str, id: WeightId, layout: Layout, spec: &
                 _ => return None,
             };
             let part = Part { index, sizes, rounds: 1, stack: Some((expert, experts.count)) };
+            Some(Source { name: format!("{base}{name}"), layout: Layout::OutIn, part: Some(part) })
+        }
+        (Entry::Stack(name, role), Some(expert)) if *role == id.role => {
+            let experts = spec.experts?;
+            let outputs = if id.role == Role::W_out { spec.d_model } else { experts.width };
+            let stack = Some((usize::from(expert), experts.count));
+            let part = Part { index: 0, sizes: vec![outputs], rounds: 1, stack };
             Some(Source { name: format!("{base}{name}"), layout: Layout::OutIn, part: Some(part) })
         }
         (Entry::Interleaved([gate_up, down]), Some(expert)) => {

@@ -1,5 +1,5 @@
 //! Gemma 4: layers with and without a window have heads of their own widths, values pass a norm, the last layers read keys
-//! and values of earlier ones, and each block gets a part of a second embedding of the token.
+//! and values of earlier ones, and each block gets a part of a second embedding of the token. Some models have experts next to the MLP of each block.
 
 use serde_json::{Value as Json, json};
 
@@ -19,7 +19,17 @@ static FILES: Files = Files {
 };
 
 const BLOCK: &[&[Entry]] =
-    &[gemma2::BLOCK[0], gemma2::BLOCK[1], llama::ATTENTION, llama::QK_NORMS, llama::MLP, LAYER_INPUTS];
+    &[gemma2::BLOCK[0], gemma2::BLOCK[1], llama::ATTENTION, llama::QK_NORMS, llama::MLP, EXPERTS, LAYER_INPUTS];
+const EXPERTS: &[Entry] = &[
+    weight("router.proj", W_router),
+    Entry::Named("router.scale", RouterNormW, Layout::Vector),
+    Entry::Named("router.per_expert_scale", ExpertScale, Layout::Vector),
+    weight("post_feedforward_layernorm_1", DenseLnW),
+    weight("pre_feedforward_layernorm_2", ExpertsLnW),
+    weight("post_feedforward_layernorm_2", ExpertsPostLnW),
+    Entry::Merged(["experts.gate_up_proj", "experts.down_proj"]),
+    Entry::Experts("experts", ["gate_proj", "up_proj", "down_proj"]),
+];
 const LAYER_INPUTS: &[Entry] = &[
     weight("per_layer_input_gate", PleGateW),
     weight("per_layer_projection", PleOutW),
@@ -62,6 +72,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         Head::CausalLm(logits) => Head::CausalLm(Logits { softcap, ..logits }),
         other => other,
     };
+    let experts = mixture(config)?;
     let keys_are_values = config.flag(&["attention_k_eq_v"], false)?;
     let attention = attention_with_bias(config.flag(&["attention_bias"], false)?);
     let qk_norm = Some(QkNorm { norm, over: QkNormOver::Head });
@@ -81,8 +92,10 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
             d_mlp: shared[i].map(|_| wide * sizes.d_mlp),
             keys_of: shared[i],
             values_are_keys: keys_are_values && !sliding[i],
+            experts: experts.is_some(),
             ..layer
         }),
+        experts,
         residual: Residual { scaled_blocks: true, ..Residual::default() },
         ..decoder("gemma4", &sizes, norm, head)
     })
@@ -101,16 +114,22 @@ fn both_ways(config: &HfConfig) -> Result<bool, LoadError> {
 
 /// What the family can be asked for and is not computed.
 fn refused(config: &HfConfig) -> Result<(), LoadError> {
-    const MIXTURE: &str = "enable_moe_block";
-    if config.flag(&[MIXTURE], false)? {
-        return Err(config.unsupported(MIXTURE, true, "experts next to a dense MLP are not computed"));
-    }
-    // Of experts that are not there.
-    config.note_read(&["num_experts", "top_k_experts", "moe_intermediate_size"]);
     match config.find(&["rope_scaling"]) {
         Some((key, _)) => Err(config.unsupported(key, "...", "this family has a rotation for each layer type")),
         None => Ok(()),
     }
+}
+
+/// The experts next to the MLPs, where there are any.
+fn mixture(config: &HfConfig) -> Result<Option<Experts>, LoadError> {
+    if !config.flag(&["enable_moe_block"], false)? {
+        config.note_read(&["num_experts", "top_k_experts", "moe_intermediate_size"]);
+        return Ok(None);
+    }
+    let router = Router { normalize: true, ..Router::default() };
+    let (count, chosen) = (config.size(&["num_experts"])?, config.size(&["top_k_experts"])?);
+    let width = config.size(&["moe_intermediate_size"])?;
+    experts(config, Experts { count, chosen, width, router, beside: true, ..Experts::default() }).map(Some)
 }
 
 /// Width of a head and number of key/value heads of each layer.

@@ -6,6 +6,8 @@
 mod albert;
 mod apertus;
 mod arcee;
+mod baichuan;
+mod bamba;
 mod bert;
 mod bloom;
 mod codegen;
@@ -23,6 +25,7 @@ mod esm;
 mod eurobert;
 mod exaone4;
 mod falcon;
+mod falcon_h1;
 mod files;
 mod gemma;
 mod gemma2;
@@ -39,10 +42,15 @@ mod gptj;
 mod granite;
 mod helium;
 mod hunyuan;
+mod internlm2;
 mod jais2;
+mod jamba;
 mod leftovers;
 mod lfm2;
 mod llama;
+mod mamba;
+mod mamba2;
+mod minicpm;
 mod minimax_m2;
 mod mistral;
 mod mixtral;
@@ -52,6 +60,7 @@ mod mpt;
 mod names;
 mod nanochat;
 mod nemotron;
+mod nemotron_h;
 mod nomic_bert;
 mod olmo;
 mod olmo2;
@@ -76,6 +85,7 @@ mod seed_oss;
 mod smollm3;
 mod stablelm;
 mod starcoder2;
+mod state_space;
 mod t5;
 mod unsupported;
 mod wrappers;
@@ -168,6 +178,12 @@ pub static FAMILIES: &[&Family] = &[
     &qwen3_moe::FAMILY,
     &qwen3_next::FAMILY,
     &lfm2::FAMILY,
+    &mamba::FAMILY,
+    &mamba2::FAMILY,
+    &falcon_h1::FAMILY,
+    &nemotron_h::FAMILY,
+    &bamba::FAMILY,
+    &jamba::FAMILY,
     &gemma::FAMILY,
     &gemma2::FAMILY,
     &gemma3::FAMILY,
@@ -199,6 +215,9 @@ pub static FAMILIES: &[&Family] = &[
     &gpt_oss::FAMILY,
     &hunyuan::FAMILY,
     &nanochat::FAMILY,
+    &internlm2::FAMILY,
+    &minicpm::FAMILY,
+    &baichuan::FAMILY,
     &apertus::FAMILY,
     &bert::FAMILY,
     &bert::ERNIE_FAMILY,

@@ -28,6 +28,22 @@ pub struct Layer {
     pub keys_of: Option<usize>,
     /// Whether values are what the keys are before norm and rotation.
     pub values_are_keys: bool,
+    /// Whether there is an MLP, dense or a mixture of experts.
+    pub mlp: bool,
+    pub factors: Factors,
+}
+
+/// Factors on projections (Falcon-H1): on queries, keys, values, and the gate of the MLP before its activation.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Factors {
+    pub q: f64,
+    pub k: f64,
+    pub v: f64,
+    pub gate: f64,
+}
+
+impl Factors {
+    pub const NONE: Factors = Factors { q: 1.0, k: 1.0, v: 1.0, gate: 1.0 };
 }
 
 /// What each block gets of the tokens besides the stream (Gemma 4): for block `i` the `i`-th part, `width` features, of
@@ -56,6 +72,8 @@ impl Layer {
             d_mlp: None,
             keys_of: None,
             values_are_keys: false,
+            mlp: true,
+            factors: Factors::NONE,
         }
     }
 }
@@ -74,6 +92,8 @@ pub struct Experts {
     pub biases: bool,
     /// How gate and up are combined, where that is not their activation and product.
     pub clamped: Option<ClampedGate>,
+    /// Whether the experts are next to the dense MLP, each with norms of its own and added together (Gemma 4).
+    pub beside: bool,
 }
 
 /// `(up + 1) gate sigmoid(alpha gate)`, the gate at most `limit` and `up` between `-limit` and `limit` (gpt-oss).

@@ -12,13 +12,27 @@ pub enum Mixer {
     Delta(Delta),
     /// A selective state space with one decay for each head.
     StateSpace(StateSpace),
+    /// A selective state space in which every element of the state has a decay.
+    Selective(Selective),
+    /// Attention, and a state space that reads the same.
+    Both(StateSpace),
     /// A short convolution between two gates.
     Convolution(ShortConvolution),
+    /// Nothing: the block has an MLP alone.
+    None,
 }
 
 impl Mixer {
-    pub fn is_attention(self) -> bool {
-        self == Mixer::Attention
+    pub fn has_attention(self) -> bool {
+        matches!(self, Mixer::Attention | Mixer::Both(_))
+    }
+
+    /// Its state space with one decay for each head.
+    pub fn state_space(self) -> Option<StateSpace> {
+        match self {
+            Mixer::StateSpace(space) | Mixer::Both(space) => Some(space),
+            _ => None,
+        }
     }
 
     /// What it is called in a sentence.
@@ -26,7 +40,9 @@ impl Mixer {
         match self {
             Mixer::Attention => "attention",
             Mixer::Delta(_) => "gated DeltaNet",
-            Mixer::StateSpace(_) => "a state space",
+            Mixer::StateSpace(_) | Mixer::Selective(_) => "a state space",
+            Mixer::Both(_) => "attention and a state space",
+            Mixer::None => "an MLP alone",
             Mixer::Convolution(_) => "a short convolution",
         }
     }
@@ -95,7 +111,7 @@ pub enum Learning {
 /// `dt = softplus(a + dt_bias)`, `S = exp(-exp(A_log) dt) S + k (dt v)`, `z = q S + D v`.
 ///
 /// Queries, keys and values pass a causal convolution of each feature, then an activation. `z` is multiplied by `silu` of a
-/// gate, and passes an RMS norm of groups of features.
+/// gate, and passes an RMS norm of groups of features before or after that, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StateSpace {
     /// Heads of queries and keys (groups).
@@ -115,6 +131,61 @@ pub struct StateSpace {
     pub norm_groups: usize,
     /// Added to the mean square in the norm.
     pub eps: f64,
+    pub norm: SpaceNorm,
+    pub factors: SpaceFactors,
+    /// Steps are at least that (Nemotron-H); usually 0.
+    pub least_step: f64,
+}
+
+/// Where the norm of a state space is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SpaceNorm {
+    /// After the gate (Mamba-2).
+    Last,
+    /// Before it.
+    First,
+    /// There is none.
+    None,
+}
+
+/// Factors on the projections of a state space (Falcon-H1): gates, values, keys, queries, and what steps are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SpaceFactors {
+    pub gate: f64,
+    pub v: f64,
+    pub k: f64,
+    pub q: f64,
+    pub a: f64,
+}
+
+impl SpaceFactors {
+    pub const NONE: SpaceFactors = SpaceFactors { gate: 1.0, v: 1.0, k: 1.0, q: 1.0, a: 1.0 };
+}
+
+/// Mamba (Gu and Dao 2023, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces"), in the words of linear
+/// attention: `C` are the queries, `B` the keys, `x` the values. Each feature of a value has a row of the state, whose
+/// elements decay each at its own rate, by a step `dt` of the feature:
+///
+/// `dt = softplus(W_dt a + dt_bias)`, `S = exp(-exp(A_log) dt) S + (dt v) k`, `z = S q + D v`.
+///
+/// Values pass a causal convolution of each feature and an activation; `a`, keys and queries are projections of these values.
+/// `z` is multiplied by `silu` of a gate.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Selective {
+    /// Features of the values, `n`.
+    pub width: usize,
+    /// Width of the one query and key (the state size).
+    pub key_dim: usize,
+    /// Width of `a`.
+    pub rank: usize,
+    /// Positions that the convolution sees, the present one included.
+    pub taps: usize,
+    /// Whether the convolution has a bias.
+    pub bias: bool,
+    /// What follows the convolution.
+    pub act: Act,
+    /// The norm that `a`, keys and queries pass, each (Jamba, FalconMamba).
+    pub norm: Option<super::Norm>,
 }
 
 impl StateSpace {

@@ -16,11 +16,14 @@ mod router;
 
 pub use head::{Classes, Dense, Head, Logits, Pool, Pooled, Pooling, Sentence, Transform};
 pub use latent::Latent;
-pub use layer::{ClampedGate, Experts, Layer, LayerInputs, SharedExpert};
-pub use mixer::{Delta, Learning, Mixer, ShortConvolution, StateSpace};
+pub use layer::{ClampedGate, Experts, Factors, Layer, LayerInputs, SharedExpert};
+pub use mixer::{Delta, Learning, Mixer, Selective, ShortConvolution, SpaceFactors, SpaceNorm, StateSpace};
 pub use relative::{Adds, Buckets, Disentangled, Relative};
 pub use rope::{Pairing, Rope, RopeScaling};
 pub use router::{GroupScore, Groups, Router, Score};
+
+/// [`ModelSpec::max_positions`] of models whose positions have no end.
+pub const UNBOUNDED: usize = usize::MAX;
 
 /// What decides the arithmetic of a model, without its weights. Pure data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -322,8 +325,12 @@ pub struct Mlp {
 /// Where residual connections start, and how what is added is scaled.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Residual {
-    /// Factor on what attention and MLP add (Granite).
-    pub scale: f64,
+    /// Factor on what attention adds (Granite, Falcon-H1).
+    pub attention: f64,
+    /// The same of what another mixer adds.
+    pub mixer: f64,
+    /// The same of what the MLP adds.
+    pub mlp: f64,
     /// Whether they start after the norms instead of before them (a variant of BLOOM).
     pub from_norm: bool,
     /// Whether what a block gives is multiplied by a number that is a weight of it (Gemma 4).
@@ -332,7 +339,14 @@ pub struct Residual {
 
 impl Default for Residual {
     fn default() -> Self {
-        Residual { scale: 1.0, from_norm: false, scaled_blocks: false }
+        Residual::scaled(1.0)
+    }
+}
+
+impl Residual {
+    /// With one factor on everything that is added.
+    pub fn scaled(factor: f64) -> Residual {
+        Residual { attention: factor, mixer: factor, mlp: factor, from_norm: false, scaled_blocks: false }
     }
 }
 
@@ -410,7 +424,7 @@ impl ModelSpec {
 
     /// Layers that have attention.
     pub fn attention_layers(&self) -> usize {
-        self.layers.iter().filter(|layer| layer.mixer.is_attention()).count()
+        self.layers.iter().filter(|layer| layer.mixer.has_attention()).count()
     }
 
     /// Width of one head of a block, of which some have others than the model.

@@ -32,10 +32,10 @@ fn a_configuration_that_is_no_json() {
 
 #[test]
 fn architectures_and_settings_that_are_not_supported() {
-    let mamba = Copy::of("gpt2").set("model_type", json!("mamba")).error();
+    let recurrent = Copy::of("gpt2").set("model_type", json!("rwkv")).error();
     assert_eq!(
-        mamba,
-        "DIR/config.json: model_type \"mamba\" is not supported: it has state-space layers instead of attention; \
+        recurrent,
+        "DIR/config.json: model_type \"rwkv\" is not supported: it is a recurrent network; \
          \"llmdbg models\" lists what is"
     );
     assert_eq!(

@@ -24,7 +24,13 @@ impl Builder<'_> {
         };
         let gate = attention.gate.then(|| {
             let weights = w(Role::AttnGateW, Role::AttnGateB, attention.qkv_bias);
-            self.push(at(Part::Gate), Kernel::Linear { heads: Some(h), clip: None }, &[input], weights, values(h))
+            self.push(
+                at(Part::Gate),
+                Kernel::Linear { heads: Some(h), clip: None, factor: 1.0 },
+                &[input],
+                weights,
+                values(h),
+            )
         });
         for rotates in [attention.rotates_first, !attention.rotates_first] {
             if let (true, Some(rope)) = (rotates, this.rope) {
@@ -68,17 +74,27 @@ impl Builder<'_> {
         let (width, value_width) = (spec.head_dim_of(layer), spec.value_dim_of(layer));
         // The bound is on what scores are made of: after the norm where there is one.
         let clip = attention.clip.filter(|_| attention.qk_norm.is_none());
-        let linear = |heads, clip| Kernel::Linear { heads: Some(heads), clip };
+        let factors = this.factors;
+        let linear = |heads, clip, factor| Kernel::Linear { heads: Some(heads), clip, factor };
         let q = w(Role::W_Q, Role::b_Q);
-        let q = self.push(at(Part::Q), linear(h, clip), &[input], q, Out::Heads(h, width));
+        let q = self.push(at(Part::Q), linear(h, clip, factors.q), &[input], q, Out::Heads(h, width));
         if let Some([k, v]) = this.keys_of.map(|other| self.keys[&other]) {
             return [q, k, v];
         }
-        let k = self.push(at(Part::K), linear(kv, clip), &[input], w(Role::W_K, Role::b_K), Out::Heads(kv, width));
+        let k = self.push(
+            at(Part::K),
+            linear(kv, clip, factors.k),
+            &[input],
+            w(Role::W_K, Role::b_K),
+            Out::Heads(kv, width),
+        );
         let values = || Out::Heads(kv, value_width);
         let mut v = match this.values_are_keys {
             true => self.push(at(Part::V), Kernel::Same, &[k], vec![], values()),
-            false => self.push(at(Part::V), linear(kv, attention.clip), &[input], w(Role::W_V, Role::b_V), values()),
+            false => {
+                let kernel = linear(kv, attention.clip, factors.v);
+                self.push(at(Part::V), kernel, &[input], w(Role::W_V, Role::b_V), values())
+            }
         };
         if let Some(norm) = attention.value_norm {
             let kernel = Kernel::HeadNorm { norm, over: QkNormOver::Head, clip: None };

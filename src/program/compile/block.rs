@@ -2,7 +2,7 @@
 
 use super::{Builder, Out};
 use crate::model::role::{Role, WeightId};
-use crate::model::spec::{LayerInputs, Placement};
+use crate::model::spec::{LayerInputs, Mixer, Placement};
 use crate::program::{Kernel, Part};
 use crate::tensor::Axis::Dim;
 
@@ -14,11 +14,16 @@ impl Builder<'_> {
             0 => input,
             _ => self.push(at(Part::ResidPre), Kernel::Same, &[input], vec![], self.stream()),
         };
+        if spec.layers[layer].mixer == Mixer::None {
+            let ln2 = self.block_norm(layer, "ln2", resid_pre, [Role::Ln2W, Role::Ln2B]);
+            let mlp_out = self.mlp(layer, ln2, resid_pre);
+            return self.push(at(Part::ResidPost), Kernel::Add, &[resid_pre, mlp_out], vec![], self.stream());
+        }
         if spec.placement == Placement::Post {
-            let attn_out = self.mixer(layer, resid_pre);
-            let resid_mid = self.push(at(Part::ResidMid), Kernel::Add, &[resid_pre, attn_out], vec![], self.stream());
+            let parts = [&[resid_pre], &self.mixer(layer, resid_pre)[..]].concat();
+            let resid_mid = self.push(at(Part::ResidMid), Kernel::Add, &parts, vec![], self.stream());
             let normed = self.block_norm(layer, "ln1", resid_mid, [Role::Ln1W, Role::Ln1B]);
-            let mlp_out = self.mlp(layer, normed);
+            let mlp_out = self.mlp(layer, normed, resid_mid);
             let resid_post = self.push(at(Part::ResidPost), Kernel::Add, &[normed, mlp_out], vec![], self.stream());
             return self.block_norm(layer, "ln2", resid_post, [Role::Ln2W, Role::Ln2B]);
         }
@@ -27,25 +32,29 @@ impl Builder<'_> {
         } else {
             resid_pre
         };
-        let attn_out = self.mixer(layer, ln1);
+        let mixed = self.mixer(layer, ln1);
+        if !spec.layers[layer].mlp {
+            let parts = [&[resid_pre], &mixed[..]].concat();
+            return self.push(at(Part::ResidPost), Kernel::Add, &parts, vec![], self.stream());
+        }
         if spec.placement.is_parallel() {
             let read = match spec.placement {
                 Placement::ParallelTwo => self.block_norm(layer, "ln2", resid_pre, [Role::Ln2W, Role::Ln2B]),
                 _ => ln1,
             };
-            let mlp_out = self.mlp(layer, read);
-            let parts = [resid_pre, attn_out, mlp_out];
+            let mlp_out = self.mlp(layer, read, resid_pre);
+            let parts = [&[resid_pre], &mixed[..], &[mlp_out]].concat();
             return self.push(at(Part::ResidPost), Kernel::Add, &parts, vec![], self.stream());
         }
         let stream = |plain, normed| if spec.residual.from_norm { normed } else { plain };
-        let parts = [stream(resid_pre, ln1), attn_out];
+        let parts = [&[stream(resid_pre, ln1)], &mixed[..]].concat();
         let resid_mid = self.push(at(Part::ResidMid), Kernel::Add, &parts, vec![], self.stream());
         let ln2 = if spec.placement.has_ln2() {
             self.block_norm(layer, "ln2", resid_mid, [Role::Ln2W, Role::Ln2B])
         } else {
             resid_mid
         };
-        let mlp_out = self.mlp(layer, ln2);
+        let mlp_out = self.mlp(layer, ln2, resid_mid);
         let parts = [stream(resid_mid, ln2), mlp_out];
         let scaled = spec.residual.scaled_blocks;
         if spec.layer_inputs.is_none() && !scaled {
@@ -70,7 +79,7 @@ impl Builder<'_> {
         let at = |part: Part| part.site(layer);
         let id = |role| vec![WeightId::block(spec.weights_of(layer), role)];
         let rows = || Out::Rows(Dim, width);
-        let linear = || Kernel::Linear { heads: None, clip: None };
+        let linear = || Kernel::Linear { heads: None, clip: None, factor: 1.0 };
         let features = Kernel::Features { start: layer * width, width };
         let own = self.push(at(Part::PleInput), features, &[inputs], vec![], rows());
         let pre = self.push(at(Part::PlePre), linear(), &[stream], id(Role::PleGateW), rows());
@@ -92,7 +101,12 @@ impl Builder<'_> {
             true => self.block_norm(layer, &format!("{name}_post_ln"), out, roles),
             false => out,
         };
-        let kernel = match spec.residual.scale {
+        let factor = match to {
+            Part::AttnOut => spec.residual.attention,
+            Part::MixOut => spec.residual.mixer,
+            _ => spec.residual.mlp,
+        };
+        let kernel = match factor {
             1.0 => Kernel::Same,
             factor => Kernel::Scale { factor },
         };

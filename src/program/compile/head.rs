@@ -61,7 +61,7 @@ impl Builder<'_> {
     fn masked(&mut self, hidden: usize, transform: &Transform) -> usize {
         let width = self.spec.embed.width;
         let rows = || Out::Rows(Dim, width);
-        let linear = Kernel::Linear { heads: None, clip: None };
+        let linear = Kernel::Linear { heads: None, clip: None, factor: 1.0 };
         let weights = dense(Role::MlmW, Role::MlmB, transform.bias);
         let pre = self.push("mlm.pre".into(), linear, &[hidden], weights, rows());
         let act = self.push("mlm.act".into(), Kernel::Activation(transform.act), &[pre], vec![], rows());
@@ -82,7 +82,7 @@ impl Builder<'_> {
         let (out, pre_out) = (vector(), vector());
         let weights = dense(Role::PoolerW, Role::PoolerB, transform.bias);
         if pooled.late {
-            let linear = Kernel::Linear { heads: None, clip: None };
+            let linear = Kernel::Linear { heads: None, clip: None, factor: 1.0 };
             let pre = self.push("pooler.pre".into(), linear, &[hidden], weights, Out::Rows(Dim, width));
             let act = Kernel::Activation(transform.act);
             let act = self.push("pooler.act".into(), act, &[pre], vec![], Out::Rows(Dim, width));

@@ -10,7 +10,7 @@ use crate::model::spec::Latent;
 use crate::program::{Kernel, Part};
 use crate::tensor::Axis::Dim;
 
-const PLAIN: Kernel = Kernel::Linear { heads: None, clip: None };
+const PLAIN: Kernel = Kernel::Linear { heads: None, clip: None, factor: 1.0 };
 
 impl Builder<'_> {
     /// The ops of queries, keys and values before the rotation.
@@ -20,7 +20,7 @@ impl Builder<'_> {
         let at = |part: Part| part.site(layer);
         let id = |role| WeightId::block(weights, role);
         let w = |weight, bias| with_bias(id, weight, bias, latent.bias);
-        let in_heads = || Kernel::Linear { heads: Some(heads), clip: None };
+        let in_heads = || Kernel::Linear { heads: Some(heads), clip: None, factor: 1.0 };
         let (from, weight) = match latent.queries {
             Some(width) => {
                 let rows = Out::Rows(Dim, width);

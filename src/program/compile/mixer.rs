@@ -2,7 +2,9 @@
 
 use super::{Builder, Out};
 use crate::model::role::{Role, WeightId};
-use crate::model::spec::{Act, Delta, Gain, Learning, Mixer, Norm, NormKind, QkNormOver, ShortConvolution, StateSpace};
+use crate::model::spec::{
+    Act, Delta, Gain, Learning, Mixer, Norm, NormKind, QkNormOver, ShortConvolution, SpaceNorm, StateSpace,
+};
 use crate::program::{Kernel, Part};
 use crate::tensor::Axis::Dim;
 
@@ -10,17 +12,21 @@ use crate::tensor::Axis::Dim;
 const UNIT_EPS: f64 = 1e-6;
 
 impl Builder<'_> {
-    pub(super) fn mixer(&mut self, layer: usize, input: usize) -> usize {
+    /// What is added to the residual stream, in the order of its addition.
+    pub(super) fn mixer(&mut self, layer: usize, input: usize) -> Vec<usize> {
         match self.spec.layers[layer].mixer {
-            Mixer::Attention => self.attention(layer, input),
-            Mixer::Delta(delta) => self.delta(layer, input, delta),
-            Mixer::StateSpace(space) => self.state_space(layer, input, space),
-            Mixer::Convolution(convolution) => self.short_convolution(layer, input, convolution),
+            Mixer::Attention => vec![self.attention(layer, input)],
+            Mixer::Delta(delta) => vec![self.delta(layer, input, delta)],
+            Mixer::StateSpace(space) => vec![self.state_space(layer, input, space)],
+            Mixer::Selective(space) => vec![self.selective(layer, input, space)],
+            Mixer::Both(space) => vec![self.attention(layer, input), self.state_space(layer, input, space)],
+            Mixer::Convolution(convolution) => vec![self.short_convolution(layer, input, convolution)],
+            Mixer::None => Vec::new(),
         }
     }
 
     /// An op of the mixer of a block, with weights of the block.
-    fn of_mixer(
+    pub(super) fn of_mixer(
         &mut self,
         layer: usize,
         part: Part,
@@ -37,8 +43,8 @@ impl Builder<'_> {
     fn delta(&mut self, layer: usize, input: usize, delta: Delta) -> usize {
         let Delta { key_heads, heads, key_dim, dim, act, eps, .. } = delta;
         let (keys, values) = (|| Out::Heads(key_heads, key_dim), || Out::Heads(heads, dim));
-        let in_heads = |heads| Kernel::Linear { heads: Some(heads), clip: None };
-        let plain = || Kernel::Linear { heads: None, clip: None };
+        let in_heads = |heads| Kernel::Linear { heads: Some(heads), clip: None, factor: 1.0 };
+        let plain = || Kernel::Linear { heads: None, clip: None, factor: 1.0 };
         let convolution = Kernel::Convolution { act, real: false };
         let stream = self.stream();
         let mut op = |part, kernel, inputs: &[usize], roles: &[Role], out| {
@@ -79,9 +85,9 @@ impl Builder<'_> {
     }
 
     fn state_space(&mut self, layer: usize, input: usize, space: StateSpace) -> usize {
-        let StateSpace { key_heads, heads, key_dim, dim, act, norm_groups, eps, bias, .. } = space;
+        let StateSpace { key_heads, heads, key_dim, dim, act, norm_groups, eps, bias, norm, factors, .. } = space;
         let (keys, values) = (|| Out::Heads(key_heads, key_dim), || Out::Heads(heads, dim));
-        let in_heads = |heads| Kernel::Linear { heads: Some(heads), clip: None };
+        let in_heads = |heads, factor| Kernel::Linear { heads: Some(heads), clip: None, factor };
         let convolution = Kernel::Convolution { act, real: true };
         let with = |weight, of_bias| {
             let mut roles = vec![weight];
@@ -94,12 +100,13 @@ impl Builder<'_> {
         };
         let each = || Out::EachHead(heads);
         let x = op(Part::MixIn, Kernel::Real, &[input], &[], stream);
-        let q = op(Part::MixQIn, in_heads(key_heads), &[x], &[Role::MixQ], keys());
-        let k = op(Part::MixKIn, in_heads(key_heads), &[x], &[Role::MixK], keys());
-        let v = op(Part::MixVIn, in_heads(heads), &[x], &[Role::MixV], values());
-        let gate = op(Part::MixGate, in_heads(heads), &[x], &[Role::MixGate], values());
-        let a = op(Part::MixA, Kernel::Linear { heads: None, clip: None }, &[x], &[Role::MixA], each());
-        let dt = op(Part::MixDt, Kernel::Step, &[a], &[Role::MixStep], each());
+        let q = op(Part::MixQIn, in_heads(key_heads, factors.q), &[x], &[Role::MixQ], keys());
+        let k = op(Part::MixKIn, in_heads(key_heads, factors.k), &[x], &[Role::MixK], keys());
+        let v = op(Part::MixVIn, in_heads(heads, factors.v), &[x], &[Role::MixV], values());
+        let gate = op(Part::MixGate, in_heads(heads, factors.gate), &[x], &[Role::MixGate], values());
+        let kernel = Kernel::Linear { heads: None, clip: None, factor: factors.a };
+        let a = op(Part::MixA, kernel, &[x], &[Role::MixA], each());
+        let dt = op(Part::MixDt, Kernel::Step { least: space.least_step }, &[a], &[Role::MixStep], each());
         let decay = op(Part::MixDecay, Kernel::DecayBy, &[dt], &[Role::MixRate], each());
         let q = op(Part::MixQ, convolution.clone(), &[q], &with(Role::MixConvQ, Role::MixConvQB), keys());
         let k = op(Part::MixK, convolution.clone(), &[k], &with(Role::MixConvK, Role::MixConvKB), keys());
@@ -108,13 +115,19 @@ impl Builder<'_> {
         let of_state = Out::State(heads, key_dim, dim);
         let state = op(Part::MixState, Kernel::State(Learning::Adds), &[k, v, decay, dt], &[], of_state);
         let skip = op(Part::MixSkip, Kernel::Skip, &[z, v], &[Role::MixSkip], values());
-        let gated = op(Part::MixGated, Kernel::Gated(Act::Silu), &[gate, skip], &[], values());
-        let kernel = Kernel::GroupNorm { groups: norm_groups, eps };
-        let normed = op(Part::MixNorm, kernel, &[gated], &[Role::MixNormW], values());
+        let mut last = skip;
+        for gates in [norm != SpaceNorm::First, norm == SpaceNorm::First] {
+            if gates {
+                last = op(Part::MixGated, Kernel::Gated(Act::Silu), &[gate, last], &[], values());
+            } else if norm != SpaceNorm::None {
+                let kernel = Kernel::GroupNorm { groups: norm_groups, eps };
+                last = op(Part::MixNorm, kernel, &[last], &[Role::MixNormW], values());
+            }
+        }
         self.ops[z].carried = Some(state);
         self.ops[state].carried = Some(state);
         let stream = self.stream();
-        let out = self.of_mixer(layer, Part::MixOutput, Kernel::Output, &[normed], &[Role::MixO], stream);
+        let out = self.of_mixer(layer, Part::MixOutput, Kernel::Output, &[last], &[Role::MixO], stream);
         self.added(layer, "mixer", out, Part::MixOut, [Role::AttnPostLnW, Role::AttnPostLnB])
     }
 
@@ -124,7 +137,7 @@ impl Builder<'_> {
             roles.extend(convolution.bias.then_some(bias));
             roles
         };
-        let plain = Kernel::Linear { heads: None, clip: None };
+        let plain = Kernel::Linear { heads: None, clip: None, factor: 1.0 };
         let width = self.spec.d_model;
         let mut op = |part, kernel: &Kernel, inputs: &[usize], roles: &[Role]| {
             self.of_mixer(layer, part, kernel.clone(), inputs, roles, Out::Rows(Dim, width))

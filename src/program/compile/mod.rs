@@ -6,6 +6,7 @@ mod head;
 mod latent;
 mod mixer;
 mod mlp;
+mod selective;
 
 use std::collections::HashMap;
 
@@ -46,6 +47,8 @@ enum Out {
     EachHead(usize),
     /// A matrix of so many heads: features of keys, features of values.
     State(usize, usize, usize),
+    /// A row of so many elements for each of so many features: features, elements.
+    FeatureStates(usize, usize),
     /// Queries and keys of each head.
     Scores,
     /// So many features of a kind.
@@ -61,6 +64,10 @@ impl Builder<'_> {
             Out::State(heads, of_keys, width) => {
                 keys = of_keys;
                 (vec![Row, Axis::Head, Axis::Key, Dim], heads, width)
+            }
+            Out::FeatureStates(features, of_keys) => {
+                keys = of_keys;
+                (vec![Row, Dim, Axis::Key], 1, features)
             }
             Out::Positions => (vec![Row, Pos], 1, 1),
             Out::Rows(axis, width) => (vec![Row, Pos, axis], 1, width),
@@ -122,7 +129,7 @@ impl Builder<'_> {
             let all = || Out::Rows(Dim, spec.n_layers * width);
             let rows = Kernel::Embed { scale: (width as f64).sqrt(), masks: None };
             let rows = self.push("ple.embed".into(), rows, &[tokens], global(Role::W_ple), all());
-            let linear = Kernel::Linear { heads: None, clip: None };
+            let linear = Kernel::Linear { heads: None, clip: None, factor: 1.0 };
             let projected = self.push("ple.proj".into(), linear, &[parts[0]], global(Role::PleProjW), all());
             let kernel = Kernel::LayerInputs { norm: spec.norm, factor: 1.0 / (spec.d_model as f64).sqrt(), width };
             let inputs = [projected, rows];

@@ -16,20 +16,21 @@ pub struct Form {
 }
 
 /// The projections of one expert.
-pub struct Gated {
-    pub gate: Weight,
+pub struct Projections {
+    /// None where the activation is that of `up`.
+    pub gate: Option<Weight>,
     pub up: Weight,
     pub down: Weight,
-    /// Those of gate, up and down; empty without.
+    /// Those of the others in their order; empty without.
     pub biases: Vec<Value>,
 }
 
 pub struct Mixture<'a> {
     /// An expert by its number, which is read if it is not in memory: only those that are chosen are asked for.
-    pub experts: &'a dyn Fn(usize) -> Result<Gated, TensorError>,
+    pub experts: &'a dyn Fn(usize) -> Result<Projections, TensorError>,
     pub count: usize,
     /// The expert that every token uses, and how much of it is added, `[d, 1]`, where that is not all.
-    pub shared: Option<(Gated, Option<Value>)>,
+    pub shared: Option<(Projections, Option<Value>)>,
     pub form: Form,
 }
 
@@ -41,16 +42,16 @@ pub fn mix(x: &Value, chosen: &Value, shares: &Value, mixture: &Mixture) -> Resu
     let flat = x.clone().reshaped(&[1, rows * length, width]);
     let shares = shares.clone().reshaped(&[rows * length * per_token]);
     let mut sum = Sum::new(&flat, &shares);
-    for expert in 0..mixture.count {
-        let uses: Vec<usize> = (0..chosen.len()).filter(|&use_| chosen[use_] == expert as i64).collect();
+    for number in 0..mixture.count {
+        let uses: Vec<usize> = (0..chosen.len()).filter(|&use_| chosen[use_] == number as i64).collect();
         if !uses.is_empty() {
             let tokens: Vec<usize> = uses.iter().map(|use_| use_ / per_token).collect();
-            sum = sum.add(&flat, &(mixture.experts)(expert)?, mixture.form, &tokens, &shares, &uses);
+            sum = sum.add(&flat, &(mixture.experts)(number)?, mixture.form, &tokens, &shares, &uses);
         }
     }
     let mut out = sum.finish();
     if let Some((shared, share)) = &mixture.shared {
-        let all = gated(&flat, shared, mixture.form).tensor::<3>(); // [1, B T, d]
+        let all = expert(&flat, shared, mixture.form).tensor::<3>(); // [1, B T, d]
         out = Value::float(match share {
             Some(share) => {
                 let share = activation::sigmoid(basic::linear(&flat, share, None).tensor::<3>()); // [1, B T, 1]
@@ -62,16 +63,17 @@ pub fn mix(x: &Value, chosen: &Value, shares: &Value, mixture: &Mixture) -> Resu
     Ok(out.reshaped(&[rows, length, width]))
 }
 
-/// `down(act(gate(x)) * up(x))`.
-fn gated(x: &Value, weights: &Gated, form: Form) -> Value {
-    let bias = |which: usize| weights.biases.get(which);
-    let gate = basic::weighted(x, &weights.gate, bias(0));
-    let up = basic::weighted(x, &weights.up, bias(1));
-    let hidden = match form.clamped {
-        Some(clamped) => clamped_gate(&gate, &up, clamped),
-        None => basic::gated(&gate, &up, form.act),
+/// `down(act(gate(x)) * up(x))`, or without a gate `down(act(up(x)))`.
+fn expert(x: &Value, weights: &Projections, form: Form) -> Value {
+    let mut biases = weights.biases.iter();
+    let gate = weights.gate.as_ref().map(|gate| basic::weighted(x, gate, biases.next()));
+    let up = basic::weighted(x, &weights.up, biases.next());
+    let hidden = match (gate, form.clamped) {
+        (Some(gate), Some(clamped)) => clamped_gate(&gate, &up, clamped),
+        (Some(gate), None) => basic::gated(&gate, &up, form.act),
+        (None, _) => basic::activation(&up, form.act),
     };
-    basic::weighted(&hidden, &weights.down, bias(2))
+    basic::weighted(&hidden, &weights.down, biases.next())
 }
 
 /// `(up + 1) gate sigmoid(alpha gate)` of what is bounded, `[1, n, M]`.
@@ -101,13 +103,21 @@ impl Sum {
     }
 
     /// Adds what an expert makes of some tokens of `x`, times the shares at `uses`.
-    fn add(self, x: &Value, weights: &Gated, form: Form, tokens: &[usize], shares: &Value, uses: &[usize]) -> Sum {
+    fn add(
+        self,
+        x: &Value,
+        weights: &Projections,
+        form: Form,
+        tokens: &[usize],
+        shares: &Value,
+        uses: &[usize],
+    ) -> Sum {
         let width = x.shape()[2];
         let index = |list: &[usize]| {
             Value::from_i64(list.iter().map(|&i| i as i64).collect(), &[list.len()], &x.device()).int_tensor::<1>()
         };
         let rows = x.tensor::<3>().squeeze_dim::<2>(0).select(0, index(tokens)); // [n, d]
-        let made = gated(&Value::float(rows.unsqueeze::<3>()), weights, form); // [1, n, d]
+        let made = expert(&Value::float(rows.unsqueeze::<3>()), weights, form); // [1, n, d]
         let sum = match (self, made.host_f32(), shares.host_f32()) {
             (Sum::Host(mut sum, shape), Some(made), Some(shares)) => {
                 let shares = uses.iter().map(|&use_| shares.as_slice()[use_]);

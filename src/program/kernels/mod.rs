@@ -12,3 +12,4 @@ pub mod positions;
 pub mod recurrence;
 pub mod relative;
 pub mod routing;
+pub mod selective;

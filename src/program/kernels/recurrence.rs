@@ -15,9 +15,11 @@ pub fn decay(x: &Value, weights: &[Value]) -> Value {
     Value::float((of_heads(&weights[0]).exp() * softplus(x)).neg().exp())
 }
 
-/// `softplus(x + b)` of `[B, T, H]`.
-pub fn step(x: &Value, bias: &Value) -> Value {
-    Value::float(softplus(x.tensor::<3>() + bias.tensor::<1>().reshape([1, 1, x.shape()[2]])))
+/// `max(softplus(x + b), least)` of `[B, T, H]`.
+pub fn step(x: &Value, bias: &Value, least: f64) -> Value {
+    let step = softplus(x.tensor::<3>() + bias.tensor::<1>().reshape([1, 1, x.shape()[2]]));
+    // A softplus is above zero.
+    Value::float(if least > 0.0 { step.clamp_min(least) } else { step })
 }
 
 /// `exp(-exp(A) x)` of `[B, T, H]`.
@@ -30,9 +32,12 @@ fn softplus(x: Tensor<3>) -> Tensor<3> {
     act::relu(x.clone()) + x.abs().neg().exp().log1p()
 }
 
-/// `z + D v` of `[B, T, H, dv]`, with `D` `[H]`.
+/// `z + D v` of `[B, T, H, dv]`, with `D` `[H]`, or of `[B, T, n]`, with `D` `[n]`.
 pub fn skip(z: &Value, v: &Value, by: &Value) -> Value {
     let heads = z.shape()[2];
+    if z.shape().len() == 3 {
+        return Value::float(z.tensor::<3>() + v.tensor::<3>() * by.tensor::<1>().reshape([1, 1, heads]));
+    }
     Value::float(z.tensor::<4>() + v.tensor::<4>() * by.tensor::<1>().reshape([1, 1, heads, 1]))
 }
 

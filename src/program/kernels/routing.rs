@@ -101,6 +101,14 @@ pub fn weights(router: &Value, chosen: &Value, by: &Router) -> Value {
     Value::float(if by.scale == 1.0 { weights } else { weights.mul_scalar(by.scale) })
 }
 
+/// Weights of chosen experts `[B, T, k]`, each times the factor of its expert, of `[E]`.
+pub fn scaled(weights: &Value, chosen: &Value, factors: &Value) -> Value {
+    let [rows, length, count] = *chosen.shape() else { panic!("experts of positions") };
+    let chosen = chosen.int_tensor::<3>().reshape([rows * length * count]);
+    let factors = factors.tensor::<1>().select(0, chosen).reshape([rows, length, count]);
+    Value::float(weights.tensor::<3>() * factors)
+}
+
 /// For each chosen expert, softmax over those that are left and near enough to it.
 fn sparse_mixer(logits: Tensor<3>, chosen: Tensor<3, Int>, jitter: f64) -> Tensor<3> {
     let [_, _, count] = logits.dims();

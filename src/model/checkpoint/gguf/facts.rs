@@ -222,7 +222,30 @@ impl<'a> Facts<'a> {
     /// Query heads and key/value heads.
     pub fn heads(&self) -> Result<(usize, usize), LoadError> {
         let heads = self.need_size("attention.head_count")?;
-        Ok((heads, self.arch_size("attention.head_count_kv")?.filter(|heads| *heads > 0).unwrap_or(heads)))
+        let key = self.key("attention.head_count_kv");
+        let Some(attends) = self.attends()? else {
+            return Ok((heads, self.size(&key)?.filter(|heads| *heads > 0).unwrap_or(heads)));
+        };
+        // Those of layers that have attention.
+        let mut given = self.numbers(&key)?.into_iter().filter(|heads| *heads > 0.0);
+        let first = given.next().unwrap_or(heads as f64);
+        match attends.contains(&true) && given.any(|other| other != first) {
+            false => Ok((heads, first as usize)),
+            true => Err(self.wrong(&key, "the same for all layers that have attention")),
+        }
+    }
+
+    /// Which blocks have attention, where some have none: then they have no keys and values.
+    pub fn attends(&self) -> Result<Option<Vec<bool>>, LoadError> {
+        let key = self.key("attention.head_count_kv");
+        if !matches!(self.get(&key), Some(Value::Array { .. })) {
+            return Ok(None);
+        }
+        let attends: Vec<bool> = self.numbers(&key)?.into_iter().map(|heads| heads > 0.0).collect();
+        if attends.len() < self.blocks()? {
+            return Err(self.wrong(&key, "a number for every block"));
+        }
+        Ok(attends.contains(&false).then_some(attends))
     }
 
     pub fn head_dim(&self) -> Result<usize, LoadError> {

@@ -78,6 +78,16 @@ fn named(
         Done::Reordered(rows) => reorder(&mut one, *rows).ok_or_else(|| fail("cannot be split into its heads"))?,
         Done::OneAdded if is_weight => one.arrange = Arrange { shift: -1.0, ..Arrange::SAME },
         Done::OneAdded => {}
+        Done::Folded => one.shape = vec![one.shape.iter().product()],
+        Done::Channels if is_weight => one.shape.insert(1.min(one.shape.len()), 1),
+        Done::Channels => {}
+        Done::Rates => {
+            if let [rows, 1] = one.shape[..] {
+                one.shape = vec![rows];
+            }
+            one.arrange = Arrange { log: true, ..Arrange::SAME };
+        }
+        Done::Alone => one.name = fill(theirs, numbers, None, ""),
         Done::Flattened => {
             if let [only] = one.shape[..] {
                 one.shape = vec![1, only];

@@ -15,6 +15,7 @@ mod norm;
 mod recurrence;
 mod recurrence_slope;
 mod rotation;
+mod selective;
 mod slope;
 mod special;
 mod stored;
@@ -32,6 +33,7 @@ pub use norm::{centred_over, gain, layer_norm_scale, over, rms_scale};
 pub use recurrence::{read_states, states};
 pub use recurrence_slope::pull_recurrence;
 pub use rotation::rotate;
+pub use selective::{read_scan, scan_states};
 pub use slope::{pull_activation, pull_gated};
 
 use std::mem::MaybeUninit;

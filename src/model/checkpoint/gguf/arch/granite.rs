@@ -3,9 +3,8 @@
 use serde_json::Value as Json;
 
 use super::llama::pairs;
-use super::{Description, moe};
+use super::{Description, moe, spaces};
 use crate::model::checkpoint::gguf::facts::Facts;
-use crate::model::checkpoint::gguf::reader::Value;
 use crate::model::error::LoadError;
 
 /// llama.cpp takes this key of a Granite for whether queries and keys rotate; they do where the file does not say.
@@ -50,13 +49,34 @@ pub fn mixture(facts: &Facts) -> Result<Description, LoadError> {
 
 /// Granite 4, whose layers may have a state space instead of attention: then they have no keys and values.
 pub fn hybrid(facts: &Facts) -> Result<Description, LoadError> {
-    let key = facts.key("attention.head_count_kv");
-    if matches!(facts.get(&key), Some(Value::Array { .. })) && facts.numbers(&key)?.contains(&0.0) {
-        let why = "layers that have a state space instead of attention are not computed";
-        return Err(facts.unsupported(&key, "[..., 0, ...]", why));
+    let Some(attends) = facts.attends()? else {
+        facts.note_read(STATE_SPACE);
+        return granite(facts);
+    };
+    let kinds: Vec<&str> =
+        attends.iter().map(|attends| if *attends { "full_attention" } else { "linear_attention" }).collect();
+    let rotates = facts.flag(&facts.key(ROTATES))?.unwrap_or(true);
+    let experts = facts.arch_size("expert_count")?.unwrap_or(0);
+    let shared = facts.axis("blk.0.ffn_down_shexp.weight", 1).or(facts.axis("blk.0.ffn_down.weight", 1));
+    let Some(shared) = shared else {
+        return Err(facts.bad("it has no MLP that all tokens pass, which cannot be represented"));
+    };
+    let description = pairs(facts, "granitemoehybrid", "GraniteMoeHybridForCausalLM")?
+        .set("layer_types", kinds)
+        .set("shared_intermediate_size", shared)
+        .set("num_local_experts", experts)
+        .set("mamba_expand", spaces::expansion(facts)?)
+        .set("position_embedding_type", if rotates { Json::from("rope") } else { Json::Null });
+    let description = spaces::beside_attention(facts, factors(facts, description)?)?;
+    if experts == 0 {
+        facts.note_read(&["expert_used_count"]);
+        return Ok(description);
     }
-    facts.note_read(STATE_SPACE);
-    granite(facts)
+    Ok(moe::granite(facts, description)?.name(&[
+        ("blk.{}.ffn_gate_shexp", "model.layers.{}.mlp.gate_proj"),
+        ("blk.{}.ffn_up_shexp", "model.layers.{}.mlp.up_proj"),
+        ("blk.{}.ffn_down_shexp", "model.layers.{}.mlp.down_proj"),
+    ]))
 }
 
 fn factors(facts: &Facts, description: Description) -> Result<Description, LoadError> {

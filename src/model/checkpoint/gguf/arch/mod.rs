@@ -13,6 +13,7 @@ mod granite;
 mod llama;
 mod moe;
 mod rope;
+mod spaces;
 
 use std::collections::BTreeMap;
 
@@ -46,6 +47,14 @@ pub enum Done {
     OneAdded,
     /// Its only row may have become a vector.
     Flattened,
+    /// It has one axis, of which there may be several in the file.
+    Folded,
+    /// The taps of convolutions of each channel, whose middle axis of one was left out.
+    Channels,
+    /// Rates of decay, of which it has the logarithms, and the file their opposites.
+    Rates,
+    /// Its whole name is that, without the ending of the one in the file.
+    Alone,
     /// The first rows were left out.
     Shortened(usize),
     /// One tensor for each index of the first axis was stacked.
@@ -99,11 +108,13 @@ const ARCHITECTURES: &[(&str, Describe)] = &[
     ("ernie4_5", decoders::ernie4_5),
     ("exaone4", decoders::exaone4),
     ("falcon", gpt::falcon),
+    ("falcon-h1", spaces::falcon_h1),
     ("gemma", gemma::gemma),
     ("gemma-embedding", gemma::embedding),
     ("gemma2", gemma::gemma2),
     ("gemma3", gemma::gemma3),
     ("glm4", decoders::glm4),
+    ("glm4moe", moe::glm4_moe),
     ("gpt-oss", moe::gpt_oss),
     ("gpt2", gpt::gpt2),
     ("gptneox", gpt::gpt_neox),
@@ -112,11 +123,16 @@ const ARCHITECTURES: &[(&str, Describe)] = &[
     ("granitemoe", granite::mixture),
     ("hunyuan-dense", decoders::hunyuan),
     ("jais2", decoders::jais2),
+    ("lfm2", spaces::lfm2),
     ("llama", llama::llama),
+    ("mamba", spaces::mamba),
+    ("mamba2", spaces::mamba2),
     ("mistral3", llama::mistral3),
     ("modern-bert", encoders::modernbert),
     ("mpt", gpt::mpt),
     ("nemotron", decoders::nemotron),
+    ("nemotron_h", spaces::nemotron_h),
+    ("nemotron_h_moe", spaces::nemotron_h),
     ("nomic-bert", encoders::nomic_bert),
     ("olmo", llama::olmo),
     ("olmo2", decoders::olmo2),
@@ -127,6 +143,7 @@ const ARCHITECTURES: &[(&str, Describe)] = &[
     ("qwen2moe", moe::qwen2_moe),
     ("qwen2vl", |facts| text_part(facts, decoders::qwen2)),
     ("qwen3", decoders::qwen3),
+    ("qwen35", spaces::qwen35),
     ("qwen3moe", moe::qwen3_moe),
     ("qwen3vl", |facts| text_part(facts, decoders::qwen3)),
     ("qwen3vlmoe", |facts| text_part(facts, moe::qwen3_moe)),
@@ -265,6 +282,24 @@ fn joined_projections(
     ];
     description.names.insert("blk.{}.attn_qkv", ("", Done::Joined(parts)));
     Ok(description)
+}
+
+/// Blocks at the end that predict tokens further on, which the pass does not use: how many there are, and the names of what
+/// they have besides.
+fn further_blocks(facts: &Facts, description: Description) -> Result<Description, LoadError> {
+    let (all, further) = (facts.blocks()?, facts.arch_size("nextn_predict_layers")?.unwrap_or(0));
+    if further >= all {
+        return Err(facts.bad(format!("its metadata announces {all} blocks, of which {further} are not used")));
+    }
+    let description = description.set("num_hidden_layers", all - further).name(&[
+        ("blk.{}.nextn.eh_proj", "model.layers.{}.nextn.eh_proj"),
+        ("blk.{}.nextn.embed_tokens", "model.layers.{}.nextn.embed_tokens"),
+        ("blk.{}.nextn.enorm", "model.layers.{}.nextn.enorm"),
+        ("blk.{}.nextn.hnorm", "model.layers.{}.nextn.hnorm"),
+        ("blk.{}.nextn.shared_head_head", "model.layers.{}.nextn.shared_head_head"),
+        ("blk.{}.nextn.shared_head_norm", "model.layers.{}.nextn.shared_head_norm"),
+    ]);
+    Ok(description.set_some("num_nextn_predict_layers", Some(further).filter(|further| *further > 0)))
 }
 
 /// Which layers have a window: given for each layer, or all but every nth.

@@ -1,6 +1,6 @@
 //! Mixtures of experts: the matrices of all experts of a block are stacked in one tensor each.
 
-use super::{Description, Done, rms_decoder};
+use super::{Description, Done, further_blocks, rms_decoder};
 use crate::model::checkpoint::gguf::facts::Facts;
 use crate::model::error::LoadError;
 
@@ -74,6 +74,44 @@ pub fn olmoe(facts: &Facts) -> Result<Description, LoadError> {
         .set("norm_topk_prob", false)
         .set("attention_bias", facts.has("blk.0.attn_q.bias"))
         .set("clip_qkv", facts.clip()?))
+}
+
+/// GLM-4.5 to 4.7: dense layers first, then experts by sigmoids with numbers that are added for the choice.
+pub fn glm4_moe(facts: &Facts) -> Result<Description, LoadError> {
+    const SIGMOID: usize = 2;
+    const GATING: &str = "expert_gating_func";
+    if let Some(other) = facts.arch_size(GATING)?.filter(|gating| ![0, SIGMOID].contains(gating)) {
+        return Err(facts.unsupported(&facts.key(GATING), other, "scores of this family are sigmoids"));
+    }
+    let dense = facts.arch_size("leading_dense_block_count")?.unwrap_or(0);
+    let description = further_blocks(facts, rms_decoder(facts, "glm4_moe", "Glm4MoeForCausalLM")?)?;
+    let norm = facts.flag(&facts.key("expert_weights_norm"))?.unwrap_or(false);
+    Ok(description
+        .set("hidden_act", "silu")
+        .set("attention_bias", facts.has("blk.0.attn_q.bias"))
+        .set("use_qk_norm", facts.has("blk.0.attn_q_norm.weight"))
+        .set("n_routed_experts", facts.need_size("expert_count")?)
+        .set("num_experts_per_tok", facts.need_size("expert_used_count")?)
+        .set("n_shared_experts", facts.arch_size("expert_shared_count")?.unwrap_or(1))
+        .set("first_k_dense_replace", dense)
+        .set("routed_scaling_factor", facts.arch_number("expert_weights_scale")?.filter(|x| *x != 0.0).unwrap_or(1.0))
+        .set("norm_topk_prob", norm)
+        .set("n_group", 1)
+        .set("topk_group", 1)
+        .set_some("moe_intermediate_size", width(facts, dense))
+        .name(&[
+            ("blk.{}.post_attention_norm", "model.layers.{}.post_attention_layernorm"),
+            ("blk.{}.ffn_gate_inp", "model.layers.{}.mlp.gate"),
+            ("blk.{}.exp_probs_b", "model.layers.{}.mlp.gate.e_score_correction_bias"),
+            ("blk.{}.ffn_gate_shexp", "model.layers.{}.mlp.shared_experts.gate_proj"),
+            ("blk.{}.ffn_up_shexp", "model.layers.{}.mlp.shared_experts.up_proj"),
+            ("blk.{}.ffn_down_shexp", "model.layers.{}.mlp.shared_experts.down_proj"),
+            (STACKS[0], "model.layers.{}.mlp.experts.{e}.gate_proj"),
+            (STACKS[1], "model.layers.{}.mlp.experts.{e}.up_proj"),
+            (STACKS[2], "model.layers.{}.mlp.experts.{e}.down_proj"),
+        ])
+        .done(&["blk.{}.exp_probs_b"], &Done::Alone)
+        .done(&STACKS, &Done::Stacked))
 }
 
 /// gpt-oss: sinks, biases everywhere, a window in every other layer; the converter takes gate and up projections apart.
