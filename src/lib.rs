@@ -60,6 +60,8 @@ pub mod model;
 #[doc(hidden)]
 pub mod program;
 #[doc(hidden)]
+pub mod remote;
+#[doc(hidden)]
 pub mod tensor;
 #[doc(hidden)]
 pub mod term;

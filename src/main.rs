@@ -9,17 +9,18 @@ use std::sync::{Arc, Mutex};
 
 use color_eyre::eyre::WrapErr;
 use llmdbg::cli::trust::Trust;
-use llmdbg::cli::{self, ColorChoice, Frontend, Invocation, Options, Surroundings, pages};
+use llmdbg::cli::{self, ColorChoice, Frontend, Invocation, Options, Surroundings, doors, pages};
 use llmdbg::engine::history::History;
 use llmdbg::engine::journal::Journal;
 use llmdbg::engine::thread::{self, Setup};
-use llmdbg::frontend::Action;
 use llmdbg::frontend::batch::{self, Batch};
 use llmdbg::frontend::client::Given;
 use llmdbg::frontend::plain::{self, Input, Plain};
 use llmdbg::frontend::shown::Shown;
 use llmdbg::frontend::tui::{self, TuiOptions};
+use llmdbg::frontend::{self, Action};
 use llmdbg::model::{bundled, chat, sandbox, tokenizer};
+use llmdbg::remote::{self, Target};
 use llmdbg::term::ColorDepth;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
@@ -46,6 +47,11 @@ fn main() -> color_eyre::Result<ExitCode> {
         Ok(Invocation::Completions(shell)) => return printed(|out| pages::completions(shell, out)),
         Ok(Invocation::Trust(file)) => return trust_file(&file),
         Ok(Invocation::PrintConfig) => return printed(|out| cli::settings::print(out)),
+        Ok(Invocation::Serve(door, options)) => return logged(&options, |options| doors::run_server(&door, options)),
+        Ok(Invocation::Mcp(allowed, options)) => return logged(&options, |options| doors::run_mcp(allowed, options)),
+        Ok(Invocation::Dap(base, options)) => return logged(&options, |_| doors::run_dap(&base)),
+        Ok(Invocation::AgentHelp) => return printed(|out| write!(out, "{}", llmdbg::commands::AGENT)),
+        Ok(Invocation::Attach(socket)) => return attach(&socket),
         Ok(Invocation::Manual) => return printed(|out| pages::manual(out)),
         // The help and the version contain no text of the user.
         Err(error) if !error.use_stderr() => error.exit(),
@@ -83,14 +89,27 @@ fn main() -> color_eyre::Result<ExitCode> {
         _ if options.resume => Journal::Off,
         (_, Some(folder)) => Journal::new(&folder, arguments()),
     };
-    let setup = Setup { journal, own_files: cli::init::own_files(), drawn: frontend == Frontend::Tui };
-    let engine = {
+    let drawn = frontend == Frontend::Tui;
+    let setup = Setup { journal, own_files: cli::init::own_files(), drawn, outlives: false };
+    let mut drives = true;
+    let engine = if let Some(target) = &options.connect {
+        match remote::connect(&Target::parse(target), interrupt.clone()) {
+            Ok(connected) => {
+                drives = connected.drives;
+                connected.handle
+            }
+            Err(error) => {
+                writeln!(stderr(), "llmdbg: {error}")?;
+                return Ok(ExitCode::from(frontend::MODEL_FAILED as u8));
+            }
+        }
+    } else {
         let (options, interrupt) = (options.clone(), interrupt.clone());
         let flag = interrupt.clone();
         thread::spawn(move || cli::open::open(&options, flag), interrupt, setup)
             .wrap_err("cannot start the engine thread")?
     };
-    let status = show(engine, &options, frontend, around, interrupt, tour)?;
+    let status = show(engine, &options, frontend, around, interrupt, tour, drives)?;
     // The system keeps the low byte of a status, so `quit -1` is 255.
     Ok(ExitCode::from(status as u8))
 }
@@ -108,10 +127,13 @@ fn show(
     around: Surroundings,
     interrupt: Arc<AtomicBool>,
     tour: bool,
+    drives: bool,
 ) -> color_eyre::Result<i32> {
     let (mut out, mut err) = (Shown::new(io::stdout()), stderr());
     let mut stdin = io::stdin().lock();
-    let (init, warning) = if options.init { cli::init::init_files() } else { (Vec::new(), None) };
+    // A session elsewhere has its own init files.
+    let (init, warning) =
+        if options.init && options.connect.is_none() { cli::init::init_files() } else { (Vec::new(), None) };
     let actions: Vec<Action> = init.into_iter().map(Action::Script).chain(options.actions.iter().cloned()).collect();
     if let (Some(warning), true) = (&warning, frontend != Frontend::Tui) {
         writeln!(err, "llmdbg: {warning}")?;
@@ -127,7 +149,7 @@ fn show(
         }
         Frontend::Tui => {
             drop(stdin);
-            let options = TuiOptions { tour, ..tui_options(options, &actions, warning) };
+            let options = TuiOptions { tour, ..tui_options(options, &actions, warning, drives) };
             tui::run(engine.requests.clone(), engine.events.clone(), interrupt, options)
         }
         Frontend::Plain => {
@@ -163,7 +185,7 @@ fn cancel_on_interrupt(interrupt: Arc<AtomicBool>) -> io::Result<Arc<AtomicBool>
 }
 
 /// The options of the full-screen interface, which starts a pass unless commands were given.
-fn tui_options(options: &Options, actions: &[Action], warning: Option<String>) -> TuiOptions {
+fn tui_options(options: &Options, actions: &[Action], warning: Option<String>, drives: bool) -> TuiOptions {
     let mut banner = match options.quiet {
         true => Vec::new(),
         false => vec![format!(
@@ -177,14 +199,18 @@ fn tui_options(options: &Options, actions: &[Action], warning: Option<String>) -
     }
     banner.extend(warning);
     let mut actions = actions.to_vec();
-    if actions.is_empty() {
+    if !drives || options.connect.is_some() && !options.actions.is_empty() {
+        // Where it is, is the business of whoever drives.
+    } else if options.connect.is_some() {
+        actions.push(Action::Command("until +0".to_string()));
+    } else if actions.is_empty() {
         actions.push(Action::Command("start".to_string()));
     } else if options.actions.is_empty() {
         // Whatever an init file did, or failed to do: a pass is started, and one that was started stays where it is.
         actions.push(Action::Command("until +0".to_string()));
     }
     TuiOptions {
-        model: options.model.clone().unwrap_or_else(|| bundled::DEFAULT.to_string()),
+        model: options.model.clone().or(options.connect.clone()).unwrap_or_else(|| bundled::DEFAULT.to_string()),
         ascii: options.ascii,
         color: match options.color {
             ColorChoice::Never => Some(ColorDepth::Mono),
@@ -222,6 +248,28 @@ fn trust_file(file: &Path) -> color_eyre::Result<ExitCode> {
             writeln!(stderr(), "llmdbg: {error}")?;
             Ok(ExitCode::FAILURE)
         }
+    }
+}
+
+/// Runs a session that no person sees, whose diagnostics go to the log that its options name.
+fn logged(options: &Options, run: impl FnOnce(&Options) -> color_eyre::Result<i32>) -> color_eyre::Result<ExitCode> {
+    if let Some(file) = &options.log
+        && let Err(error) = log_to(file)
+    {
+        return usage(&format!("cannot write the log {}: {error}", file.display()));
+    }
+    // The system keeps the low byte of a status.
+    Ok(ExitCode::from(run(options)? as u8))
+}
+
+/// Joins input and output to the socket of a server.
+fn attach(socket: &Path) -> color_eyre::Result<ExitCode> {
+    match remote::relay(socket) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            writeln!(stderr(), "llmdbg: {error}")?;
+            Ok(ExitCode::from(frontend::MODEL_FAILED as u8))
+        }
+        _ => Ok(ExitCode::SUCCESS),
     }
 }
 

@@ -64,7 +64,7 @@ fn value(view: &ValueView) -> Value {
         ("axes", Some(json!(view.axes))),
         ("dtype", Some(json!(view.dtype))),
         ("summary", Some(summary(&view.summary))),
-        ("data", data.map(|data| nested(data, &view.shape, view.dtype))),
+        ("data", data.map(|data| nested(data, &view.shape, &view.dtype))),
     ])
 }
 

@@ -118,7 +118,7 @@ fn view(shape: &[usize], dtype: &'static str, data: Vec<f64>) -> ValueView {
         number: Some(1),
         shape: shape.to_vec(),
         axes: shape.iter().map(|_| "k".to_string()).collect(),
-        dtype,
+        dtype: dtype.into(),
         summary: Summary {
             count: data.len() as u64,
             min: f64::NAN,

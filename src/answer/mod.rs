@@ -4,6 +4,10 @@
 //! gives the lines that batch, plain mode and the console pane show, [`json`] gives the object of `--json`. Answers
 //! hold host data only, so they can cross threads.
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
 pub use crate::tensor::Summary;
 pub use build::Cells;
 
@@ -16,7 +20,7 @@ pub mod numbers;
 pub mod text;
 pub mod view;
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Answer {
     /// Plain lines; may be empty.
     Text(String),
@@ -34,7 +38,7 @@ pub enum Answer {
 }
 
 /// A value as it is shown: shape, statistics over all elements, and, of a small value, the elements.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ValueView {
     /// Its number in the value history: `$7`.
     pub number: Option<usize>,
@@ -43,7 +47,7 @@ pub struct ValueView {
     /// Name of each axis, such as `head`; an empty string for an axis without a name.
     pub axes: Vec<String>,
     /// `f32`, `f64`, `i64` or `bool`.
-    pub dtype: &'static str,
+    pub dtype: Cow<'static, str>,
     pub summary: Summary,
     /// All elements in row-major order; `None` if there are more than [`ValueView::DATA_LIMIT`].
     pub data: Option<Vec<f64>>,
@@ -59,7 +63,7 @@ impl ValueView {
 }
 
 /// How a value is printed; chosen by the format letter of `print`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Style {
     /// One line of summary, then edge items.
     #[default]
@@ -75,7 +79,7 @@ pub enum Style {
     Scientific,
 }
 
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct Table {
     /// Printed above the table when not empty; not part of the JSON.
     pub title: String,
@@ -91,7 +95,7 @@ pub struct Table {
 }
 
 /// How text shows a table.
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub enum Layout {
     #[default]
     Columns,
@@ -102,7 +106,7 @@ pub enum Layout {
 }
 
 /// The rows of a table that answer the question, in short.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Listed {
     /// Rows by what they tell, the most telling first; those that are not in it tell nothing.
     pub order: Vec<usize>,
@@ -115,7 +119,7 @@ pub struct Listed {
 }
 
 /// Rows that a table has no more.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct More {
     pub rows: usize,
     /// What they add up to.
@@ -124,7 +128,7 @@ pub struct More {
     pub listable: bool,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Cell {
     Int(i64),
     Num(f64),
@@ -133,7 +137,7 @@ pub enum Cell {
     Empty,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MapView {
     /// Site and slice: `L2.attn.pattern head 1`.
     pub title: String,
@@ -155,7 +159,7 @@ pub struct MapView {
 }
 
 /// How the values of a map are mapped to colours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Scale {
     /// From 0 (or the minimum) up: probabilities, norms.
     Sequential,
@@ -164,7 +168,7 @@ pub enum Scale {
 }
 
 /// One token of an input.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TokenView {
     pub pos: usize,
     pub row: usize,
@@ -183,7 +187,7 @@ pub struct TokenView {
     pub word: Option<u32>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reason {
     Breakpoint,
     Watchpoint,
@@ -213,7 +217,7 @@ impl Reason {
     }
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StopView {
     pub reason: Reason,
     /// Numbers of the stop points that fired, ascending.
@@ -236,7 +240,7 @@ pub struct StopView {
 }
 
 /// A place in the run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pc {
     /// Index of the op at the cursor (the next one to run).
     pub op: usize,
@@ -245,7 +249,7 @@ pub struct Pc {
     pub pass: u32,
 }
 
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct ErrorView {
     /// What is wrong and what to do; may have several lines (a caret under the place).
     pub message: String,
@@ -258,7 +262,7 @@ pub struct ErrorView {
 }
 
 /// Kinds of failure, each with its exit status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Fault {
     /// The command was wrong or could not be done: status 1.
     #[default]

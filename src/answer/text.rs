@@ -175,7 +175,7 @@ mod tests {
             number,
             shape: vec![],
             axes: vec![],
-            dtype: "f32",
+            dtype: "f32".into(),
             summary: Summary { count: 1, min: x, max: x, ..Summary::default() },
             data: Some(vec![x]),
             style: Style::Summary,

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{MapView, StopView, Summary, TokenView};
 
 /// What the screen needs to know of the session; rebuilt after every change, shared by reference count.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Snapshot {
     pub model: String,
     /// `4L 4H d128 f32`.
@@ -21,13 +23,18 @@ pub struct Snapshot {
     pub live: bool,
     /// Index of the op at the cursor; `ops.len()` at the end of the pass.
     pub cursor: usize,
-    /// The program; the same `Arc` until the program changes.
+    /// The program; the same `Arc` until the program changes. It crosses a connection apart from the rest, when it is
+    /// another one, as the modules and the tokens do.
+    #[serde(skip)]
     pub ops: Arc<Vec<OpLine>>,
     /// The modules of the program in pre-order; the same `Arc` until the program changes.
+    #[serde(skip)]
     pub modules: Arc<Vec<ModuleLine>>,
     /// One for each op.
+    #[serde(with = "runs")]
     pub flags: Vec<OpFlags>,
     /// Tokens of the focused row.
+    #[serde(skip)]
     pub tokens: Vec<TokenView>,
     pub rows: usize,
     pub focus: Focus,
@@ -46,7 +53,7 @@ pub struct Snapshot {
     pub notices: Vec<String>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ScreenView {
     pub layout: String,
     pub theme: String,
@@ -64,14 +71,14 @@ pub struct ScreenView {
 }
 
 /// A number for each token, as its colour.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Shades {
     pub title: String,
     /// One for each position; `None` for a position without a number.
     pub values: Vec<Option<f64>>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpLine {
     pub site: String,
     /// Its name within its module: `pattern`, `ln1.out`.
@@ -82,7 +89,7 @@ pub struct OpLine {
 }
 
 /// One module: a contiguous range of ops. The whole model has the empty path, the depth 0 and no parent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModuleLine {
     pub path: String,
     pub label: String,
@@ -93,7 +100,7 @@ pub struct ModuleLine {
     pub end: usize,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpFlags {
     /// It has its value (it is before the cursor).
     pub computed: bool,
@@ -108,7 +115,7 @@ pub struct OpFlags {
 }
 
 /// Mark of a stop point on an op, as in gdb's TUI.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breakpoint {
     /// Number of the first stop point on the op.
     pub number: usize,
@@ -117,7 +124,7 @@ pub struct Breakpoint {
 }
 
 /// The part of the run that the panes show.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Focus {
     pub row: usize,
     /// Token position; `None` is the last.
@@ -125,7 +132,7 @@ pub struct Focus {
     pub head: usize,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PanelRequest {
     /// Index of an op that has its value.
     pub op: usize,
@@ -139,7 +146,7 @@ pub struct PanelRequest {
 }
 
 /// How the value pane shows a value.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PanelView {
     /// The form that suits the value.
     #[default]
@@ -158,7 +165,7 @@ pub enum PanelView {
     TopK,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Panel {
     pub op: usize,
     /// `L2.attn.pattern head 1`.
@@ -170,7 +177,7 @@ pub struct Panel {
 }
 
 /// One of the largest elements of a vector.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TopItem {
     pub index: usize,
     pub label: String,
@@ -179,7 +186,7 @@ pub struct TopItem {
     pub chance: Option<f64>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(clippy::large_enum_variant, reason = "few exist at a time, and a box would only hide the map")]
 pub enum PanelContent {
     /// A heat map. Masked cells (`attn.scores`, `attn.pattern` above the diagonal or at padding) are listed in
@@ -207,4 +214,31 @@ pub enum PanelContent {
     /// Largest elements: index, label, value, largest first.
     TopK(Vec<TopItem>),
     Scalar(f64),
+}
+
+/// Flags as runs of equal ones, which is what they are: those before the cursor, those after it.
+mod runs {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::OpFlags;
+
+    /// More ops than any program has.
+    const LARGEST: usize = 1 << 24;
+
+    pub fn serialize<S: Serializer>(flags: &[OpFlags], to: S) -> Result<S::Ok, S::Error> {
+        let runs: Vec<(usize, OpFlags)> = flags.chunk_by(|a, b| a == b).map(|run| (run.len(), run[0])).collect();
+        runs.serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<OpFlags>, D::Error> {
+        let runs = Vec::<(usize, OpFlags)>::deserialize(from)?;
+        let count = runs.iter().try_fold(0_usize, |sum, (run, _)| sum.checked_add(*run));
+        match count {
+            Some(count) if count <= LARGEST => {
+                Ok(runs.into_iter().flat_map(|(run, flags)| std::iter::repeat_n(flags, run)).collect())
+            }
+            _ => Err(D::Error::custom("more flags than a program has ops")),
+        }
+    }
 }

@@ -10,8 +10,10 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, ValueEnum};
 
 use super::options::Options;
-use super::{pages, trust};
+use super::{doors, pages, trust};
 use crate::frontend::Action;
+use crate::frontend::mcp::Allowed;
+use crate::remote::Door;
 
 /// Options that gdb spells with one dash and more than one letter.
 const ONE_DASH: [&str; 3] = ["batch", "ex", "nx"];
@@ -25,6 +27,12 @@ pub enum Invocation {
     Tour(Box<Options>),
     PrintConfig,
     Trust(PathBuf),
+    Serve(Door, Box<Options>),
+    Attach(PathBuf),
+    Mcp(Allowed, Box<Options>),
+    AgentHelp,
+    /// With the words that every session begins with.
+    Dap(Vec<OsString>, Box<Options>),
 }
 
 /// Reads the arguments, the program's name first. An error knows how to print itself and its exit status: 2 for a
@@ -45,6 +53,12 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         ["completions", shell] => {
             return pages::Shell::from_str(shell, false).map(Invocation::Completions).map_err(wrong);
         }
+        ["serve", ..] => return doors::serve(&arguments),
+        ["mcp", ..] => return doors::mcp(&arguments),
+        ["dap", ..] => return doors::dap(&arguments),
+        ["help", "agent"] => return Ok(Invocation::AgentHelp),
+        ["attach", socket] => return Ok(Invocation::Attach(socket.into())),
+        ["attach", ..] => return Err(wrong("attach needs the socket of a server")),
         _ => {}
     }
     let options = options(arguments)?;
@@ -52,7 +66,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
 }
 
 /// Puts a second dash before gdb's long one-dash options, leaving values alone.
-fn two_dashes(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+pub(super) fn two_dashes(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let with_value = with_value();
     let (mut value, mut rest) = (false, false);
     let rewrite = |argument: OsString| {
@@ -79,11 +93,11 @@ fn with_value() -> Vec<String> {
     spelled.chain(["-ex".to_string()]).collect()
 }
 
-fn wrong(message: impl Display) -> clap::Error {
+pub(super) fn wrong(message: impl Display) -> clap::Error {
     Options::command().error(ErrorKind::ValueValidation, message)
 }
 
-fn options(arguments: Vec<OsString>) -> Result<Options, clap::Error> {
+pub(super) fn options(arguments: Vec<OsString>) -> Result<Options, clap::Error> {
     let matches = Options::command().try_get_matches_from(arguments)?;
     let mut options = Options::from_arg_matches(&matches)?;
     if options.print_config {

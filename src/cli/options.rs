@@ -17,7 +17,7 @@ use crate::tensor::Precision;
     name = "llmdbg",
     version,
     max_term_width = 100,
-    override_usage = "llmdbg [OPTIONS] [MODEL]\n       llmdbg tour | models | completions SHELL | man | trust [FILE]"
+    override_usage = "llmdbg [OPTIONS] [MODEL]\n       llmdbg serve --stdio|--socket PATH [OPTIONS] [MODEL]\n       llmdbg mcp [--allow-changes] [--allow-outside] [OPTIONS] [MODEL]\n       llmdbg dap | attach SOCKET | tour | models | completions SHELL | man | trust [FILE] | help agent"
 )]
 #[command(after_help = "`llmdbg tour` is a tour of the program in ten steps.\n\
                   `llmdbg models` lists the models that can be opened by name.\n\
@@ -77,6 +77,17 @@ pub struct Options {
     /// Resume the last session: its model, its input and its commands; --device puts it on another device
     #[arg(long, conflicts_with_all = ["batch", "json"])]
     pub resume: bool,
+    /// Connect to a session elsewhere: a command, such as "ssh box llmdbg serve --stdio", or a socket of llmdbg serve
+    // What would be the model, its input or its device is said to the server.
+    #[arg(
+        long,
+        value_name = "COMMAND|SOCKET",
+        conflicts_with_all = [
+            "model", "prompt", "prompt_file", "tokens", "pair", "chat", "chat_template", "system", "chat_file", "pad_to",
+            "pad_side", "device", "split", "precision", "lora", "record_budget", "weight_budget", "resume"
+        ]
+    )]
+    pub connect: Option<String>,
     /// Do not print the banner
     #[arg(short = 'q', long = "q", alias = "quiet")]
     pub quiet: bool,

@@ -14,12 +14,22 @@ use crate::model::bundled::BUNDLED;
 pub use clap_complete::Shell;
 
 /// What the program does apart from debugging: the first argument, and a description.
-pub const TOOLS: [(&str, &str); 5] = [
+pub const TOOLS: [(&str, &str); 9] = [
     ("tour", "Take a tour of the program in ten steps, on the bundled model"),
     ("models", "List the models that can be opened by name"),
     ("completions", "Print completions for a shell: bash, elvish, fish, powershell or zsh"),
     ("man", "Print the manual page, as troff"),
     ("trust", "Let the .llmdbg file of this folder, or another file, run at the start of llmdbg until it changes"),
+    (
+        "serve",
+        "Serve a session to llmdbg --connect: --stdio for ssh, or --socket PATH to attach again; then as without",
+    ),
+    (
+        "mcp",
+        "Serve agents by the Model Context Protocol; --allow-changes and --allow-outside let them do more than look",
+    ),
+    ("dap", "Serve an editor by the Debug Adapter Protocol"),
+    ("attach", "Join input and output to the socket of a server, for ssh"),
 ];
 
 /// The exit statuses, as in `docs/scripts.md`.

@@ -23,6 +23,7 @@ mod stopping;
 pub use dispatch::{ALL, commands};
 pub use explaining::HEAD_SCORES;
 pub use frame::{Follow, Outcome, declared};
+pub use session::AGENT;
 pub use state::{
     COUNTERPARTS, Command, Console, Counterpart, Directory, Group, Journalled, Outside, Repeats, SETTINGS, Screen,
     Setting, Takes,

@@ -4,6 +4,8 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::answer::{Answer, ErrorView};
 
 pub use crate::answer::Pc;
@@ -12,7 +14,7 @@ pub use crate::answer::view::{
     Snapshot, TopItem,
 };
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Request {
     /// One command line; answered by exactly one [`Event::Answer`] that carries the same `id`.
     Command {
@@ -49,7 +51,7 @@ pub enum Request {
     Shutdown,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Source {
     /// A person at a prompt or key. An empty line repeats the last repeatable command.
     Prompt,
@@ -73,7 +75,7 @@ impl Source {
     }
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answered {
     pub id: u64,
     pub line: String,
@@ -89,9 +91,9 @@ pub struct Answered {
     pub in_script: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Event {
-    Ready(Arc<Snapshot>),
+    Ready(#[serde(with = "shared")] Arc<Snapshot>),
     LoadFailed(String),
     Answer(Answered),
     Progress {
@@ -102,7 +104,7 @@ pub enum Event {
         total: u64,
     },
     /// The state changed; sent after every command that changed it, before its answer.
-    Moved(Arc<Snapshot>),
+    Moved(#[serde(with = "shared")] Arc<Snapshot>),
     Panel {
         request: PanelRequest,
         panel: Result<Panel, ErrorView>,
@@ -124,4 +126,19 @@ pub enum Event {
     },
     /// `quit` was given: exit with this status. Sent before the answer of that command, which is the last event.
     Quit(i32),
+}
+
+/// What is shared by reference count here is a value of its own at the other end of a connection.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<T: Serialize, S: Serializer>(value: &Arc<T>, to: S) -> Result<S::Ok, S::Error> {
+        T::serialize(value, to)
+    }
+
+    pub fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Arc<T>, D::Error> {
+        T::deserialize(from).map(Arc::new)
+    }
 }

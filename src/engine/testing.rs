@@ -33,6 +33,15 @@ pub fn engine_with(interrupt: Arc<AtomicBool>) -> Handle {
     spawn(open, interrupt, Setup::default()).unwrap()
 }
 
+/// The same, which goes on after `quit`.
+pub fn lasting_engine(interrupt: Arc<AtomicBool>) -> Handle {
+    let flag = interrupt.clone();
+    let open = move || -> Result<Box<dyn Interpreter>, std::io::Error> {
+        Ok(Box::new(Fake { op: 0, interrupt: flag, lines: Vec::new() }))
+    };
+    spawn(open, interrupt, Setup { outlives: true, ..Setup::default() }).unwrap()
+}
+
 impl Interpreter for Fake {
     fn execute(&mut self, line: &str, source: &Source) -> Outcome {
         self.lines.push(line.to_string());

@@ -45,6 +45,8 @@ pub struct Setup {
     pub own_files: Vec<PathBuf>,
     /// Whether a screen shows snapshots, so that values are searched for NaN and infinities.
     pub drawn: bool,
+    /// Whether the session goes on after `quit`, which then ends what its user sees of it and nothing else.
+    pub outlives: bool,
 }
 
 /// Starts the engine thread. `open` runs on it and builds the session; setting `interrupt` asks a running model to
@@ -86,7 +88,7 @@ where
                     log: None,
                     captured: None,
                 };
-                engine.serve(&requests);
+                engine.serve(&requests, setup.outlives);
             }
             Ok(Err(error)) => _ = event_sender.send(Event::LoadFailed(error.to_string())),
             Err(panicked) => _ = event_sender.send(Event::LoadFailed(panicked.to_string())),
@@ -156,7 +158,7 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    fn serve(mut self, requests: &Receiver<Request>) {
+    fn serve(mut self, requests: &Receiver<Request>, outlives: bool) {
         match guard(|| self.interpreter.snapshot()) {
             Ok(snapshot) => self.send(Event::Ready(snapshot)),
             Err(panicked) => return self.send(Event::LoadFailed(panicked.to_string())),
@@ -209,7 +211,7 @@ impl Engine {
                 }
                 Request::Shutdown => return,
             };
-            if quit.is_some() {
+            if quit.is_some() && !outlives {
                 return;
             }
         }

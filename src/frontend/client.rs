@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Action;
 use super::progress::Line;
+use crate::answer::Answer;
 use crate::engine::messages::{Answered, Event, Request, Snapshot, Source};
 use crate::engine::thread::Handle;
 
@@ -35,11 +36,12 @@ pub struct Given<'a> {
 pub struct Client {
     handle: Handle,
     next: u64,
+    snapshot: Arc<Snapshot>,
 }
 
 impl Client {
     pub fn new(handle: Handle) -> Client {
-        Client { handle, next: 1 }
+        Client { handle, next: 1, snapshot: Arc::default() }
     }
 
     /// Waits until the session is ready, and prints its notices. The progress of loading is shown if `given` asks for
@@ -56,6 +58,9 @@ impl Client {
             }
         };
         line.clear(err)?;
+        if let Ok(snapshot) = &ready {
+            self.snapshot = snapshot.clone();
+        }
         if let Some(loaded) = given.loaded {
             loaded.store(true, Ordering::SeqCst);
         }
@@ -86,6 +91,33 @@ impl Client {
     ) -> Result<Option<Ended>, E> {
         let id = self.id();
         self.ask(Request::Script { id, file: file.to_path_buf(), keep_going }, id, each, |_, _, _| ())
+    }
+
+    /// The session as the last command left it.
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// The answer of a read-only command, which leaves nothing behind.
+    pub fn query(&mut self, line: &str) -> Result<Answer, Ended> {
+        let request = Request::Query { line: line.to_string() };
+        if self.handle.requests.send(request).is_ok() {
+            while let Ok(event) = self.handle.events.recv() {
+                match event {
+                    Event::Queried { answer, .. } => return Ok(answer),
+                    Event::LoadFailed(message) => return Err(Ended::Failed(message)),
+                    event => self.note(&event),
+                }
+            }
+        }
+        Err(gone())
+    }
+
+    /// Takes note of a state of the session.
+    fn note(&mut self, event: &Event) {
+        if let Event::Moved(snapshot) = event {
+            self.snapshot = snapshot.clone();
+        }
     }
 
     /// Candidates for the text before byte `cursor` of `line`.
@@ -132,8 +164,9 @@ impl Client {
                     return Ok(quit);
                 }
                 Ok(Event::Progress { what, done, total }) => progress(&what, done, total),
+                Ok(Event::LoadFailed(message)) => return Ok(Some(Ended::Failed(message))),
                 Ok(Event::Quit(status)) => quit = Some(Ended::Quit(status)),
-                Ok(_) => {}
+                Ok(event) => self.note(&event),
                 Err(_) => return Ok(Some(quit.unwrap_or_else(gone))),
             }
         }

@@ -1,9 +1,12 @@
-//! Three ways to show the same answers: batch mode, a plain prompt, and the full-screen interface.
+//! Ways to show the same answers: batch mode, a plain prompt, and the full-screen interface to people; the protocols of
+//! agents and of editors to programs.
 
 use std::path::PathBuf;
 
 pub mod batch;
 pub mod client;
+pub mod dap;
+pub mod mcp;
 pub mod plain;
 mod print;
 mod progress;

@@ -286,13 +286,20 @@ impl Helper for Assistant {}
 mod tests {
     use super::*;
     use crate::engine::testing::engine;
+    use crate::remote::testing::far_engine;
 
     fn plain(actions: &[Action], banner: bool, input: &str) -> (i32, String, String) {
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let mut input = io::Cursor::new(input.to_string());
-        let plain = Plain { given: Given { actions, ..Given::default() }, banner, terminal: false };
-        let status = run(engine(), plain, Input::Lines(&mut input), &mut out, &mut err);
-        (status, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+        let ran = |engine| {
+            let (mut out, mut err) = (Vec::new(), Vec::new());
+            let mut input = io::Cursor::new(input.to_string());
+            let plain = Plain { given: Given { actions, ..Given::default() }, banner, terminal: false };
+            let status = run(engine, plain, Input::Lines(&mut input), &mut out, &mut err);
+            (status, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+        };
+        let found = ran(engine());
+        // Every test is one of a session elsewhere too.
+        assert_eq!(ran(far_engine()), found);
+        found
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Statistics over all elements of a value, for the price of one small transfer.
 
+use serde::{Deserialize, Serialize};
+
 use super::graphics::census::{WORDS, census, of_ordered};
 use super::host::{self, Census, PIECE};
 use super::reading::FEW;
@@ -7,7 +9,7 @@ use super::{Kind, TensorError, Value};
 
 /// Statistics over all elements of a value of any size. `min` to `l2` are over the finite elements, and NaN without
 /// any.
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct Summary {
     pub count: u64,
     pub nan: u64,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// The folders of `src`, lowest first.
-const LAYERS: [&str; 15] = [
+const LAYERS: [&str; 16] = [
     "tensor",
     "model",
     "program",
@@ -20,6 +20,7 @@ const LAYERS: [&str; 15] = [
     "export",
     "commands",
     "engine",
+    "remote",
     "term",
     "frontend",
     "cli",

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what is wrong fails the test")]
 
 mod adapters;
+mod agents;
 mod altered;
 mod attribution;
 mod batch;
@@ -21,6 +22,7 @@ mod devices;
 mod diagnosis;
 mod diff;
 mod documents;
+mod editors;
 mod edits;
 mod eight_bits;
 mod encoders;
@@ -67,6 +69,7 @@ mod pytorch;
 mod quoting;
 mod reductions;
 mod refused;
+mod remote;
 mod renamed;
 mod resuming;
 mod schema;

@@ -12,7 +12,7 @@ pub fn lines(view: &ValueView) -> Vec<String> {
     if view.shape.is_empty()
         && let Some(&[x]) = view.data.as_deref()
     {
-        return vec![format!("{name}{}", element(x, view.dtype, view.style, SCALAR_DIGITS))];
+        return vec![format!("{name}{}", element(x, &view.dtype, view.style, SCALAR_DIGITS))];
     }
     let mut lines = vec![format!("{name}{}  {}", shape_text(view), summary_text(view))];
     lines.extend(element_lines(view));
@@ -54,7 +54,7 @@ fn summary_text(view: &ValueView) -> String {
 
 /// The elements: all of them if the style shows all and they are known, else the edges.
 fn element_lines(view: &ValueView) -> Vec<String> {
-    let format = |x| element(x, view.dtype, view.style, ELEMENT_DIGITS);
+    let format = |x| element(x, &view.dtype, view.style, ELEMENT_DIGITS);
     match (&view.data, view.style) {
         (Some(data), Style::All) => edge_lines(data, &view.shape, usize::MAX, format),
         (Some(data), _) if view.edge.is_empty() => {
@@ -67,7 +67,7 @@ fn element_lines(view: &ValueView) -> Vec<String> {
 /// One element per line and nothing else, for other programs to read.
 fn raw_lines(view: &ValueView) -> Vec<String> {
     match &view.data {
-        Some(data) => data.iter().map(|&x| element(x, view.dtype, Style::Raw, 0)).collect(),
+        Some(data) => data.iter().map(|&x| element(x, &view.dtype, Style::Raw, 0)).collect(),
         None => view.edge.clone(),
     }
 }
@@ -86,7 +86,7 @@ mod tests {
             number: Some(1),
             shape: shape.to_vec(),
             axes: axes.iter().map(ToString::to_string).collect(),
-            dtype: "f32",
+            dtype: "f32".into(),
             summary: Summary {
                 count: data.len() as u64,
                 nan: count(|x| x.is_nan()),
@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(lines(&scalar), ["$1 = 0x3f54cbca"]);
         scalar.style = Style::Raw;
         assert_eq!(lines(&scalar), ["0.8312346"]);
-        scalar.dtype = "bool";
+        scalar.dtype = "bool".into();
         scalar.style = Style::Summary;
         scalar.number = None;
         assert_eq!(lines(&scalar), ["true"]);
@@ -151,7 +151,7 @@ mod tests {
         let empty = view(&[0], &["d"], vec![]);
         assert_eq!(lines(&empty), ["$1 = f32[d=0]  no elements", "[]"]);
         let mut truths = view(&[3], &["k"], vec![1.0, 0.0, 0.0]);
-        truths.dtype = "bool";
+        truths.dtype = "bool".into();
         assert_eq!(lines(&truths), ["$1 = bool[k=3]  true 1  false 2", "[ true, false, false]"]);
     }
 }

@@ -8,6 +8,9 @@ use crate::lang::LangError;
 use crate::lang::command::split_command;
 use crate::lang::eval::{FUNCTIONS, Function};
 
+/// How a program drives this one, in a page.
+pub const AGENT: &str = include_str!("../../../config/agent.md");
+
 /// The groups of commands, those of one, all of them, or what a word is.
 pub fn help(console: &mut Console, call: Call<'_>) -> Done {
     let Some(word) = split_command(call.args.rest) else { return Ok(groups(call.all)) };
@@ -30,6 +33,7 @@ pub fn help(console: &mut Console, call: Call<'_>) -> Done {
             return Ok(Table::new(["group", "command", "what it does"]).rows(rows).into());
         }
         ("settings", None) => return Ok(settings::all(console)),
+        ("agent", None) => return Ok(Answer::Text(AGENT.trim_end().into())),
         ("gdb", None) => {
             let rows = COUNTERPARTS.iter().map(|known| [known.gdb, known.ours, known.differs]);
             return Ok(Table::new(["gdb", "here", "what differs"]).rows(rows).into());

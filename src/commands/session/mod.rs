@@ -6,6 +6,8 @@ mod layout;
 mod peers;
 mod settings;
 
+pub use help::AGENT;
+
 use crate::commands::frame::{ALL, TOP};
 use crate::commands::saving;
 use crate::commands::state::{CHANGING, Command, Journalled, LOOKING, PLAIN, Takes, subject};

@@ -161,7 +161,7 @@ fn more_telling(best: f64, x: f64) -> f64 {
 fn scalar(x: f64, dtype: &'static str, number: Option<usize>, style: Style) -> ValueView {
     let summary = Summary::of_host(std::iter::once(x), &[]);
     let edge = vec![numbers::element(x, dtype, style, numbers::SCALAR_DIGITS)];
-    ValueView { number, shape: vec![], axes: vec![], dtype, summary, data: Some(vec![x]), style, edge }
+    ValueView { number, shape: vec![], axes: vec![], dtype: dtype.into(), summary, data: Some(vec![x]), style, edge }
 }
 
 pub(crate) fn view(value: &Value, number: Option<usize>, style: Style) -> Result<ValueView> {
@@ -179,7 +179,7 @@ pub(crate) fn view(value: &Value, number: Option<usize>, style: Style) -> Result
         number,
         shape: value.shape().to_vec(),
         axes: value.axes().iter().map(Axis::to_string).collect(),
-        dtype,
+        dtype: dtype.into(),
         summary: value.summary()?,
         data,
         style,

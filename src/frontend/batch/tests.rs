@@ -5,17 +5,24 @@ use std::sync::atomic::AtomicBool;
 use super::*;
 use crate::engine::testing::engine;
 use crate::engine::thread::{Setup, spawn};
+use crate::remote::testing::far_engine;
 
 /// Runs actions; gives status, output and error output.
 fn batch(actions: &[Action], json: bool, keep_going: bool) -> (i32, String, String) {
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let status = run(
-        engine(),
-        Batch { given: Given { actions, keep_going, ..Given::default() }, json, input: None },
-        &mut out,
-        &mut err,
-    );
-    (status, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+    let ran = |engine| {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let given = Given { actions, keep_going, ..Given::default() };
+        let status = run(engine, Batch { given, json, input: None }, &mut out, &mut err);
+        (status, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+    };
+    let found = ran(engine());
+    // Every test is one of a session elsewhere too; only how long a command takes is not the same.
+    let timeless = |text: &str| {
+        text.lines().map(|line| line.split(",\"ms\"").next().unwrap_or_default().to_string()).collect::<Vec<_>>()
+    };
+    let (status, out, err) = ran(far_engine());
+    assert_eq!((status, timeless(&out), &err), (found.0, timeless(&found.1), &found.2));
+    found
 }
 
 fn commands(lines: &[&str]) -> Vec<Action> {

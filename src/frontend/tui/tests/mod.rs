@@ -92,7 +92,9 @@ impl Session {
         }
     }
 
+    /// Gives an event as it comes from a session elsewhere, which is as it comes from one here.
     fn give(&mut self, event: Event) {
+        let event = crate::remote::again(&event).expect("an event crosses a connection");
         self.send(Msg::Engine(Box::new(event), self.now));
     }
 
