@@ -8,7 +8,8 @@ and then
     llmdbg MODEL -p TEXT -ex run -ex 'diff OUT.safetensors' -ex 'bisect OUT.safetensors'
 
 It writes the residual stream before each block, attention patterns, token ids and logits under the names of llmdbg's
-sites, and the output of every module with weights under its path in the model (`model.layers.0.self_attn.q_proj`). It
+sites, and the output of every module with weights under its path in the model (`model.layers.0.self_attn.q_proj`). Of a
+model with an encoder and a decoder, the encoder reads the text, and the decoder the tokens that it begins with. It
 needs torch, transformers and safetensors. For a model from elsewhere see dump_torch.py.
 """
 
@@ -21,15 +22,19 @@ from .dump_torch import recording
 
 def dump(model, ids):
     """Values for a row of token ids: sites, and outputs of modules by their paths."""
+    pair = getattr(model.config, "is_encoder_decoder", False)
+    begin = begins_with(model).to(ids.device) if pair else ids
+    lengths = {len(ids), len(begin)}
     length = len(ids)
+    more = {"decoder_input_ids": begin[None], "use_cache": False} if pair else {}
     with torch.no_grad(), recording(model) as values:
-        out = model(input_ids=ids[None], output_hidden_states=True, output_attentions=True)
+        out = model(input_ids=ids[None], output_hidden_states=True, output_attentions=True, **more)
     parameters = {name.rsplit(".", 1)[0] for name, _ in model.named_parameters()}
     heads = [setting(model.config, key) for key in ("num_attention_heads", "n_head", "num_key_value_heads")]
     for path in list(values):
         tensor = values[path]
         # Activations and dropouts have no weights; experts see a part of the tokens.
-        if path not in parameters or (tensor.dim() > 1 and length not in tensor.shape):
+        if path not in parameters or (tensor.dim() > 1 and not lengths & set(tensor.shape)):
             del values[path]
         elif tensor.dim() == 3 and tensor.shape[0] in heads and tensor.shape[1] == length:
             # Norms of queries and keys come before or after the exchange of heads and positions.
@@ -37,7 +42,20 @@ def dump(model, ids):
                 del values[path]
             else:
                 values[path] = tensor.transpose(0, 1).contiguous()
-    values["tokens"] = ids.cpu()
+    values["tokens"] = begin.cpu()
+    if pair:
+        values["encoder.tokens"] = ids.cpu()
+        streams = {"encoder.": out.encoder_hidden_states, "": out.decoder_hidden_states}
+        for prefix, states in streams.items():
+            for block in range(len(states) - 1):
+                values.take(f"{prefix}blocks.{block}.resid_pre", states[block])
+        patterns = {"encoder.blocks.{}.attn": out.encoder_attentions, "blocks.{}.attn": out.decoder_attentions,
+                    "blocks.{}.cross": out.cross_attentions}  # fmt: skip
+        for name, found in patterns.items():
+            for block, pattern in enumerate(found):
+                values.take(f"{name.format(block)}.pattern", pattern)
+        values.take("logits", out.logits)
+        return values
     states = out.hidden_states
     # The output of a block is the input of the next; the last state has already been through the final norm.
     for block in range(len(states) - 1):
@@ -52,6 +70,13 @@ def dump(model, ids):
     if getattr(out, "logits", None) is not None:
         values.take("logits", out.logits)
     return values
+
+
+def begins_with(model):
+    """The tokens that the decoder of a model with an encoder begins with, whatever its logits are."""
+    config = model.generation_config
+    first = [config.decoder_start_token_id, getattr(config, "forced_bos_token_id", None)]
+    return torch.tensor([token for token in first if token is not None])
 
 
 def setting(config, key):

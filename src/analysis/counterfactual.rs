@@ -158,6 +158,11 @@ pub struct Circuit {
 /// If the number cannot be had, is the same in both branches, or their texts have different lengths.
 pub fn circuit(session: &mut Session, expr: &Expr, from: usize, wanted: f64) -> Result<Circuit> {
     attention_everywhere(&session.run.model.spec, "a circuit of heads and MLPs")?;
+    if session.run.model.spec.encoder.is_some() {
+        return Err(Error::refused(
+            "a circuit of heads and MLPs leaves out cross attention and the encoder, which this model has",
+        ));
+    }
     let (program, row) = (session.run.program.clone(), session.focus.row);
     let mut other = HashMap::new();
     let mut components = Vec::new();

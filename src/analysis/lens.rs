@@ -46,7 +46,7 @@ pub fn points(program: &Program, middle: bool) -> Vec<Point> {
     let Some(head) = lens_start(program) else { return Vec::new() };
     let mut found = Vec::new();
     for layer in 0..program.n_layers() {
-        for (part, read_by) in [(Part::ResidPre, Some(layer)), (Part::ResidMid, None)] {
+        for (part, read_by) in [(Part::ResidPre, Some(layer)), (Part::ResidMid, None), (Part::ResidCross, None)] {
             let op = program.block_op(layer, part).filter(|_| middle || part == Part::ResidPre);
             found.extend(op.map(|op| Point { name: format!("L{layer}.{part}"), op, read_by }));
         }

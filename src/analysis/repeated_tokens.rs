@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::attribution::Random;
 use super::ops_in_blocks;
 use crate::debugger::{Edit, Error, Result, Session, edited, in_force_on_any_text};
-use crate::model::Input;
+use crate::model::{Input, Row};
 use crate::program::{Keep, Part, Program, Replay, Values, Visitor};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Value, step};
@@ -45,7 +45,11 @@ pub fn on_repeated_tokens(session: &Session, n: usize, seed: u64) -> Result<Repe
     let once: Vec<u32> = (0..n).map(|_| ordinary[random.below(ordinary.len())]).collect();
     let ids: Vec<u32> = front.iter().chain(&once).chain(&once).copied().collect();
     let length = ids.len();
-    let input = Input::from_tokens(model, vec![ids.clone()])?;
+    // A decoder reads them; what its encoder reads stays.
+    let source = session.focused_row().and_then(|row| row.source.clone());
+    let (mask, type_ids) = (vec![true; length], vec![0; length]);
+    let row = Row { ids: ids.clone(), mask, type_ids, source, ..Row::default() };
+    let input = Input::from_rows(model, vec![row])?;
     let context = run.context_of(&input);
     let program = &run.program;
     let layers: HashMap<usize, usize> = ops_in_blocks(program, Part::Pattern).map(|(layer, op)| (op, layer)).collect();

@@ -33,7 +33,8 @@ impl Parts {
             }
             Parts::Head => along(site, Axis::Head, a, b, tolerance),
             Parts::Pos => {
-                let axis = if a.axes.contains(&Axis::Q) { Axis::Q } else { Axis::Pos };
+                let known = [Axis::Q, Axis::Pos, Axis::SourceQ, Axis::SourcePos];
+                let axis = known.into_iter().find(|axis| a.axes.contains(axis)).unwrap_or(Axis::Pos);
                 along(site, axis, a, b, tolerance)
             }
             Parts::Element => elements(site, a, b, tolerance),

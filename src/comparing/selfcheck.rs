@@ -59,12 +59,17 @@ pub fn alone(run: &mut Run) -> Result<Vec<Recomputed>> {
         step(&format!("row {row}"), row as u64, rows.len() as u64)?;
         let first = prompt.rows[row].mask.iter().position(|real| *real).unwrap_or(0);
         let columns = first..first + text.ids.len();
+        let of_source = prompt.rows[row].source.as_ref().zip(text.source.as_ref()).map(|(padded, alone)| {
+            let first = padded.mask.iter().position(|real| *real).unwrap_or(0);
+            first..first + alone.ids.len()
+        });
         let input = Input::from_rows(&run.model, vec![text.clone()])?;
         compute_anew(run, &input, &[], false, &mut |run, alone| {
             let op = &program.ops[alone.op];
             let recorded = run.value_at(Mark { pass: 0, op: alone.op })?;
             let recorded = part_of(&recorded, op, |axis| match axis {
                 Axis::Row => Some(row..row + 1),
+                axis if axis.is_source() => of_source.clone(),
                 axis => axis.is_position().then(|| columns.clone()),
             })?;
             let mut one = Recomputed::of(&op.site, 0, &recorded, alone.value)?;

@@ -143,7 +143,7 @@ fn common(a: &mut SideValue, b: &mut SideValue) -> Option<Note> {
         }
         shape[at] = ours.min(theirs);
         let axis = match axis {
-            Axis::Pos | Axis::Q | Axis::K => Axis::Pos,
+            axis if axis.is_position() => Axis::Pos,
             Axis::Vocab => Axis::Vocab,
             _ => return None,
         };

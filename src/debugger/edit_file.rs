@@ -5,9 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Ablation, Change, Edit, Error, Mark, Result, Run, Target};
+use super::{Ablation, Change, Edit, Error, Mark, Result, Run, RunError, Target};
 use crate::model::role::WeightId;
-use crate::model::{Input, Row};
+use crate::model::{Input, Row, Source};
 use crate::program::shape_of;
 use crate::tensor::ops::{BinaryOp, Slice};
 use crate::tensor::{TensorError, Value};
@@ -95,6 +95,15 @@ struct PromptRow {
     ids: Vec<u32>,
     mask: Vec<bool>,
     type_ids: Vec<u32>,
+    /// What an encoder reads besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    source: Option<SourceRow>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct SourceRow {
+    ids: Vec<u32>,
+    mask: Vec<bool>,
 }
 
 /// A number, or the name of one that JSON has no number for. In 64 bits, as reading a decimal rounds once.
@@ -179,14 +188,17 @@ impl Entry {
         let (target, change) = match &self.what {
             What::Site(site, how) => {
                 let op = op_of(site)?;
-                if op == 0 {
+                if op == run.program.tokens() {
                     return Err("tokens cannot be assigned to".into());
                 }
                 from.op = op;
                 let change = how.change(run)?;
                 let (rows, length) = (prompt.rows.len(), prompt.length());
                 let span = if self.pass == 0 { 0..length } else { length + self.pass - 1..length + self.pass };
-                let shape = shape_of(&run.program.ops[op], rows, span);
+                if op < run.program.first_of(self.pass) {
+                    return Err(RunError::OnlyFirst { site: site.clone() }.into());
+                }
+                let shape = shape_of(&run.program.ops[op], rows, span, prompt.source_length());
                 if !change.fits(&shape) {
                     return Err(Error::refused(format!("it does not fit {site}, which is {shape:?} here")));
                 }
@@ -303,7 +315,9 @@ impl How {
 
 impl PromptRow {
     fn new(row: &Row) -> PromptRow {
-        PromptRow { ids: row.ids.clone(), mask: row.mask.clone(), type_ids: row.type_ids.clone() }
+        let of = |source: &Source| SourceRow { ids: source.ids.clone(), mask: source.mask.clone() };
+        let (ids, mask, type_ids) = (row.ids.clone(), row.mask.clone(), row.type_ids.clone());
+        PromptRow { ids, mask, type_ids, source: row.source.as_ref().map(of) }
     }
 
     fn row(&self) -> Result<Row> {
@@ -311,7 +325,12 @@ impl PromptRow {
         if mask.len() != ids.len() || type_ids.len() != ids.len() {
             return Err("a row whose ids, mask and type_ids differ in number".into());
         }
-        Ok(Row { ids, mask, type_ids, text: None, second_text: None })
+        let source = self.source.clone();
+        if source.as_ref().is_some_and(|source| source.ids.len() != source.mask.len()) {
+            return Err("a row whose source has ids and a mask that differ in number".into());
+        }
+        let source = source.map(|SourceRow { ids, mask }| Source { ids, mask });
+        Ok(Row { ids, mask, type_ids, source, ..Row::default() })
     }
 }
 

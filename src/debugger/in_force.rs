@@ -66,7 +66,7 @@ fn on_any_text(change: &Change, axes: &[Axis], length: usize) -> Option<Change> 
         let one = |(slice, axis): (&Slice, &Axis)| match *slice {
             other if !axis.is_position() => Some(other),
             Slice::All => Some(Slice::All),
-            Slice::Range { start: 0, end, step: 1 } if end == length => Some(Slice::All),
+            Slice::Range { start: 0, end, step: 1 } if end == length && !axis.is_source() => Some(Slice::All),
             _ => None,
         };
         slices.iter().zip(axes).map(one).collect()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::dumps::reader;
 use crate::lang::SiteTable;
 use crate::model::Weights;
-use crate::model::role::Role;
+use crate::model::role::{ENCODER, Role};
 use crate::program::{Part, Program};
 
 pub struct Names {
@@ -61,6 +61,14 @@ impl Names {
 impl SiteTable for Names {
     fn n_layers(&self) -> usize {
         self.program.n_layers()
+    }
+
+    fn encoder_layers(&self) -> usize {
+        self.program.encoder_layers()
+    }
+
+    fn encoder_heads(&self) -> usize {
+        self.program.op_of(&format!("{ENCODER}blocks.0.attn.z")).map_or(0, |op| self.program.ops[op].heads)
     }
 
     fn n_heads(&self, layer: usize) -> Option<usize> {

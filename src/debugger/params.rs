@@ -30,7 +30,7 @@ pub fn resolve(name: &str, weights: &Weights, spec: &ModelSpec) -> Option<Weight
         None => WeightId::parse(name),
     }?;
     // Blocks may share the weights of one of them.
-    let layer = id.layer.map(|layer| spec.weights_of(usize::from(layer)) as u16);
+    let layer = id.layer.map(|layer| spec.of_stack(id.stack).weights_of(usize::from(layer)) as u16);
     let id = WeightId { layer, ..id };
     weights.has(id).then_some(id)
 }
@@ -42,6 +42,7 @@ pub fn whole(id: WeightId, weights: &Weights) -> Result<Value, TensorError> {
 
 /// From the layout of computation to the one that is shown.
 pub fn shown(id: WeightId, value: &Value, spec: &ModelSpec) -> Value {
+    let spec = spec.of_stack(id.stack);
     let layer = id.layer.map_or(0, usize::from);
     let (h, v, kv_heads) = (spec.head_dim_of(layer), spec.value_dim_of(layer), spec.kv_heads_of(layer));
     let columns = value.shape().last().copied().unwrap_or(1);
@@ -49,12 +50,19 @@ pub fn shown(id: WeightId, value: &Value, spec: &ModelSpec) -> Value {
         |n: usize| value.reshape(&[value.shape()[0], n, columns / n.max(1)]).map(|value| value.permute(&[1, 0, 2]));
     let as_is = || Ok(value.clone());
     let (laid, axes): (Result<Value, TensorError>, &[Axis]) = match id.role {
-        Role::W_Q | Role::W_UQ | Role::W_UK | Role::W_UV | Role::W_rel_Q => {
-            (in_heads(spec.n_heads), &[Axis::Head, Axis::None, Axis::Dim])
-        }
+        Role::W_Q
+        | Role::W_UQ
+        | Role::W_UK
+        | Role::W_UV
+        | Role::W_rel_Q
+        | Role::CrossQ
+        | Role::CrossK
+        | Role::CrossV => (in_heads(spec.n_heads), &[Axis::Head, Axis::None, Axis::Dim]),
         Role::W_K | Role::W_V | Role::W_rel_K => (in_heads(kv_heads), &[Axis::Head, Axis::None, Axis::Dim]),
-        Role::W_O => (value.reshape(&[spec.n_heads, v, columns]), &[Axis::Head, Axis::None, Axis::Dim]),
-        Role::b_Q | Role::b_rel_Q => (value.reshape(&[spec.n_heads, h]), &[Axis::Head, Axis::Dim]),
+        Role::W_O | Role::CrossO => (value.reshape(&[spec.n_heads, v, columns]), &[Axis::Head, Axis::None, Axis::Dim]),
+        Role::b_Q | Role::b_rel_Q | Role::CrossQB | Role::CrossKB | Role::CrossVB => {
+            (value.reshape(&[spec.n_heads, h]), &[Axis::Head, Axis::Dim])
+        }
         Role::b_K | Role::b_rel_K => (value.reshape(&[kv_heads, h]), &[Axis::Head, Axis::Dim]),
         Role::b_V => (value.reshape(&[kv_heads, v]), &[Axis::Head, Axis::Dim]),
         Role::W_U => (Ok(value.transpose()), &[Axis::Dim, Axis::Vocab]),
@@ -71,9 +79,17 @@ pub fn shown(id: WeightId, value: &Value, spec: &ModelSpec) -> Value {
 /// From the layout that is shown back to the one of computation.
 pub fn unshown(id: WeightId, value: &Value, own_shape: &[usize]) -> Result<Value, TensorError> {
     match id.role {
-        Role::W_Q | Role::W_UQ | Role::W_UK | Role::W_UV | Role::W_K | Role::W_V | Role::W_rel_Q | Role::W_rel_K => {
-            value.permute(&[1, 0, 2]).reshape(own_shape)
-        }
+        Role::W_Q
+        | Role::W_UQ
+        | Role::W_UK
+        | Role::W_UV
+        | Role::W_K
+        | Role::W_V
+        | Role::W_rel_Q
+        | Role::W_rel_K
+        | Role::CrossQ
+        | Role::CrossK
+        | Role::CrossV => value.permute(&[1, 0, 2]).reshape(own_shape),
         Role::W_U => Ok(value.transpose()),
         _ => value.reshape(own_shape),
     }

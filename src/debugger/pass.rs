@@ -14,6 +14,8 @@ pub(super) struct Pass {
     /// What its ops read besides values and weights.
     pub context: Arc<Context>,
     pub values: Vec<Option<Value>>,
+    /// Ops before this one are those of the pass of the prompt.
+    pub first: usize,
     /// Ops that have been computed at least once: values below are recorded or were dropped for the budget.
     pub frontier: usize,
     /// How its token was chosen; none for the prompt.
@@ -33,7 +35,7 @@ pub struct Chosen {
 
 impl Pass {
     pub fn new(context: Context, ops: usize, chosen: Option<Chosen>) -> Pass {
-        Pass { context: Arc::new(context), values: vec![None; ops], frontier: 0, chosen, held: 0 }
+        Pass { context: Arc::new(context), values: vec![None; ops], first: 0, frontier: 0, chosen, held: 0 }
     }
 
     pub fn span(&self) -> Range<usize> {

@@ -193,9 +193,18 @@ impl Session {
 
     /// Where the token with exactly this text is in the focused row.
     pub fn positions_of(&self, text: &str) -> Vec<usize> {
-        let Some(tokenizer) = &self.run.model.tokenizer else { return Vec::new() };
         let Some(row) = self.focused_row() else { return Vec::new() };
-        let ids = &row.ids[..self.row_length()];
+        self.positions_among(&row.ids[..self.row_length()], text)
+    }
+
+    /// The same in what the encoder of a decoder reads.
+    pub fn source_positions_of(&self, text: &str) -> Vec<usize> {
+        let source = self.focused_row().and_then(|row| row.source.as_ref());
+        source.map_or_else(Vec::new, |source| self.positions_among(&source.ids, text))
+    }
+
+    fn positions_among(&self, ids: &[u32], text: &str) -> Vec<usize> {
+        let Some(tokenizer) = &self.run.model.tokenizer else { return Vec::new() };
         let is_it = |id: u32| {
             let token = tokenizer.token_text(id);
             token == text || token.trim_start_matches(' ') == text

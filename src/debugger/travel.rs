@@ -190,6 +190,9 @@ impl Session {
         let last = self.run.goal.max(self.run.branch().passes() - 1);
         Ok(match (motion, direction) {
             (Motion::To(to), _) if to.pass > last => return Err(RunError::NoPass { pass: to.pass, last }),
+            (Motion::To(to), _) if to.op > 0 && to.op <= program.first_of(to.pass) => {
+                return Err(RunError::OnlyFirst { site: program.ops[to.op - 1].site.clone() });
+            }
             (Motion::To(to), _) => Some(*to),
             (Motion::Pass(n), Direction::Forward) => {
                 let to = pass.saturating_add(usize::try_from(*n).unwrap_or(usize::MAX).max(1));
@@ -209,7 +212,10 @@ impl Session {
             // From the end of a pass to the next one, and from the beginning of one to that before.
             (_, Direction::Forward) if op == end && pass < last => match motion {
                 Motion::Finish => Some(Mark { pass: pass + 1, op: end }),
-                Motion::Layer => block_starts(program).next().map(|op| Mark { pass: pass + 1, op }),
+                Motion::Layer => {
+                    let starts = block_starts(program).filter(|start| *start > program.first_of(pass + 1));
+                    starts.map(|op| Mark { pass: pass + 1, op }).next()
+                }
                 _ => Some(Mark { pass: pass + 1, op: 0 }),
             },
             (_, Direction::Forward) if op == end => None,
@@ -218,11 +224,23 @@ impl Session {
                 Motion::Layer => block_starts(program).last().map(|op| Mark { pass: pass - 1, op }),
                 _ => Some(Mark { pass: pass - 1, op: end }),
             },
-            _ => match (end_in_pass(program, motion, direction, op), pass) {
+            _ => match (self.end_in_pass(program, motion, direction, op), pass) {
                 (None, pass) if pass > 0 => Some(Mark { pass, op: 0 }),
                 (op, pass) => op.map(|op| Mark { pass, op }),
             },
         })
+    }
+
+    /// The place in the current pass where a motion within it ends; going back, none is its beginning. In later passes there is nothing
+    /// between the beginning and the op of the tokens.
+    fn end_in_pass(&self, program: &Program, motion: &Motion, direction: Direction, cursor: usize) -> Option<usize> {
+        let first = program.first_of(self.run.pass);
+        let from = if direction == Direction::Forward { self.run.next_op() } else { cursor };
+        let end = end_in_pass(program, motion, direction, from)?;
+        match direction {
+            Direction::Forward => Some(end),
+            Direction::Backward => (first == 0 || end > first).then_some(end),
+        }
     }
 
     /// A stop at the present place for which no stop point fired.
@@ -258,6 +276,5 @@ fn end_in_pass(program: &Program, motion: &Motion, direction: Direction, cursor:
 }
 
 pub(super) fn block_starts(program: &Program) -> impl Iterator<Item = usize> + '_ {
-    let blocks = program.modules.iter().filter(|module| module.depth == 1 && program.layer_at(module.start).is_some());
-    blocks.map(|module| module.start)
+    program.modules.iter().filter(|module| module.is_block()).map(|module| module.start)
 }

@@ -130,7 +130,7 @@ pub fn divided(shape: &[usize], axes: &[Axis], here: [usize; 2]) -> Option<Vec<u
 
 /// Whether an axis may be longer on one side.
 pub(super) fn free(axis: Axis) -> bool {
-    matches!(axis, Axis::Pos | Axis::Q | Axis::K | Axis::Vocab)
+    axis.is_position() || axis == Axis::Vocab
 }
 
 type Same<'a> = &'a dyn Fn(usize, usize) -> bool;

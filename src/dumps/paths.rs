@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use super::layout::Part;
 use crate::model::FileTensor;
-use crate::model::role::{Role, WeightId};
+use crate::model::role::{Role, Stack, WeightId};
 use crate::program::{self, Kernel, Op, Program};
 
 /// A site, and which part of the module's output it is if that has several.
@@ -70,8 +70,10 @@ fn is_whole_module(op: &Op) -> bool {
 
 /// The modules around those with weights: the block itself, its attention, its MLP, if these give what a site is.
 fn containers(files: &[FileTensor], layer: usize, family: &str) -> Vec<(String, String)> {
-    let in_block =
-        |file: &&FileTensor| !file.uses.is_empty() && file.uses.iter().all(|id| id.layer == Some(layer as u16));
+    let in_block = |file: &&FileTensor| {
+        let here = |id: &WeightId| id.layer == Some(layer as u16) && id.stack == Stack::Main;
+        !file.uses.is_empty() && file.uses.iter().all(here)
+    };
     let names: Vec<&str> = files.iter().filter(in_block).map(|file| file.name.as_str()).collect();
     let number = layer.to_string();
     let block = names.first().and_then(|first| {

@@ -6,6 +6,7 @@
 
 use super::site::canonical;
 use super::{LangError, Result, SiteTable, Span};
+use crate::model::role::ENCODER;
 use regex::Regex;
 
 const MAX_ALTERNATIVES: usize = 10_000;
@@ -21,7 +22,7 @@ pub fn matches(glob: &str, span: Span, table: &dyn SiteTable, block: Option<usiz
     let mut wanted = Vec::new();
     let mut modules = false;
     for alternative in &alternatives {
-        let text = spell(alternative, table.n_layers(), span)?;
+        let text = spell(alternative, table, span)?;
         let relative = block.map(|b| format!("blocks.{b}.{text}"));
         let mut found = None;
         for text in std::iter::once(text).chain(relative) {
@@ -60,14 +61,18 @@ pub fn name_patterns(pattern: &str, span: Span) -> Result<Vec<Regex>> {
 }
 
 /// The canonical spelling of a pattern without braces.
-fn spell(pattern: &str, n_layers: usize, span: Span) -> Result<String> {
+fn spell(pattern: &str, table: &dyn SiteTable, span: Span) -> Result<String> {
     let (first, rest) = pattern.split_once('.').map_or((pattern, None), |(first, rest)| (first, Some(rest)));
+    let of_encoder = first.strip_prefix('E').filter(|_| table.encoder_layers() > 0);
+    let stack = if of_encoder.is_some() { ENCODER } else { "" };
     let layers = first
         .strip_prefix(['L', 'b'])
+        .or(of_encoder)
         .filter(|l| l.contains(['*', '?']) && l.chars().all(|c| c.is_ascii_digit() || "*?".contains(c)));
-    let Some(layers) = layers else { return Ok(canonical(pattern, n_layers, span)?.text) };
-    let rest = rest.map(|rest| canonical(rest, n_layers, span)).transpose()?;
-    Ok(rest.map_or(format!("blocks.{layers}"), |rest| format!("blocks.{layers}.{}", rest.text)))
+    let Some(layers) = layers else { return Ok(canonical(pattern, table, span)?.text) };
+    let rest = rest.map(|rest| canonical(rest, table, span)).transpose()?;
+    let block = format!("{stack}blocks.{layers}");
+    Ok(rest.map_or(block.clone(), |rest| format!("{block}.{}", rest.text)))
 }
 
 fn compile(pattern: &str, span: Span) -> Result<Regex> {

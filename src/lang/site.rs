@@ -2,14 +2,23 @@
 //!
 //! The same value has many spellings: canonical (`blocks.5.attn.pattern`), short (`L5.attn.pattern`, `L-1.mlp.post`),
 //! TransformerLens (`blocks.5.attn.hook_pattern`), the checkpoint's module path (`transformer.h.5.attn.c_proj`), a head
-//! (`L5H3`), or relative to the block at the cursor (`attn.z`). Everything above this layer sees the canonical one
+//! (`L5H3`), a block of an encoder besides a decoder (`E5.attn.pattern`, `encoder.blocks.5.attn.pattern`), or relative to the block at the cursor (`attn.z`). Everything above this layer sees the canonical one
 //! only.
 
 use super::{LangError, Result, SiteRef, Span};
+use crate::model::role::ENCODER;
 
 /// The names of one program, which is all that resolution needs of it.
 pub trait SiteTable {
     fn n_layers(&self) -> usize;
+    /// The blocks of an encoder besides a decoder.
+    fn encoder_layers(&self) -> usize {
+        0
+    }
+    /// The number of heads of these.
+    fn encoder_heads(&self) -> usize {
+        0
+    }
     /// The number of attention heads of a block; `None` if it has no attention.
     fn n_heads(&self, layer: usize) -> Option<usize>;
     /// The sites that ops produce, in program order.
@@ -48,22 +57,29 @@ pub struct Spelling {
     pub text: String,
     pub layer: Option<usize>,
     pub head: Option<usize>,
+    /// Whether the layer is one of the encoder besides a decoder.
+    pub encoder: bool,
 }
 
 /// Rewrites layer signs and TransformerLens names. The only error is a layer the model does not have.
-pub fn canonical(text: &str, n_layers: usize, span: Span) -> Result<Spelling> {
-    let mut parts = text.split('.');
+pub fn canonical(text: &str, table: &dyn SiteTable, span: Span) -> Result<Spelling> {
+    let of_encoder = text.strip_prefix(ENCODER).filter(|rest| rest.starts_with("blocks."));
+    let mut parts = of_encoder.unwrap_or(text).split('.');
     let first = parts.next().unwrap_or_default();
     let mut rest: Vec<&str> = parts.collect();
     let mut head = None;
     let mut layer = None;
-    if let Some((number, chosen)) = short_layer(first) {
+    let short = short_layer(first, &['L', 'b']).filter(|_| of_encoder.is_none());
+    let of_short = short_layer(first, &['E']).filter(|_| table.encoder_layers() > 0);
+    let encoder = of_encoder.is_some() || of_short.is_some();
+    let n_layers = if encoder { table.encoder_layers() } else { table.n_layers() };
+    if let Some((number, chosen)) = short.or(of_short) {
         layer = Some(layer_index(number, n_layers, span)?);
         head = chosen.filter(|_| rest.is_empty());
         if head.is_some() {
             rest = vec!["attn", "z"];
         } else if chosen.is_some() {
-            return Ok(Spelling { text: text.to_string(), layer, head: None });
+            return Ok(Spelling { text: text.to_string(), layer, head: None, encoder });
         }
     } else if first == "blocks" && rest.first().is_some_and(|n| is_integer(n)) {
         layer = Some(layer_index(rest.remove(0), n_layers, span)?);
@@ -79,12 +95,13 @@ pub fn canonical(text: &str, n_layers: usize, span: Span) -> Result<Spelling> {
             part => name.push(part.to_string()),
         }
     }
-    Ok(Spelling { text: name.join("."), layer, head })
+    let prefix = if encoder { ENCODER } else { "" };
+    Ok(Spelling { text: format!("{prefix}{}", name.join(".")), layer, head, encoder })
 }
 
-/// The layer and the head of `L5`, `b5`, `L-1`, `L5H3`.
-fn short_layer(part: &str) -> Option<(&str, Option<usize>)> {
-    let number = part.strip_prefix(['L', 'b'])?;
+/// The layer and the head of `L5`, `b5`, `L-1`, `L5H3`, with one of these letters.
+fn short_layer<'a>(part: &'a str, letters: &[char]) -> Option<(&'a str, Option<usize>)> {
+    let number = part.strip_prefix(letters)?;
     match number.split_once('H') {
         Some((layer, head)) if is_integer(layer) => Some((layer, Some(head.parse().ok()?))),
         _ if is_integer(number) => Some((number, None)),
@@ -121,13 +138,16 @@ pub fn resolve(site: &SiteRef, table: &dyn SiteTable, block: Option<usize>) -> R
     if let Some(found) = found(&site.text) {
         return Ok(found);
     }
-    let spelling = canonical(&site.text, table.n_layers(), site.span)?;
+    let spelling = canonical(&site.text, table, site.span)?;
     let relative = block.filter(|_| spelling.layer.is_none()).map(|b| format!("blocks.{b}.{}", spelling.text));
     let alias = || table.alias(&site.text).and_then(|name| found(&name));
     match found(&spelling.text).or_else(|| relative.and_then(|name| found(&name))).or_else(alias) {
         Some(mut resolved) => {
             if let (Some(head), Some(layer)) = (spelling.head, spelling.layer) {
-                resolved.head = Some(head_index(head as i64, layer, table, site.span)?);
+                resolved.head = Some(match spelling.encoder {
+                    true => encoder_head(head, layer, table, site.span)?,
+                    false => head_index(head as i64, layer, table, site.span)?,
+                });
             }
             Ok(resolved)
         }
@@ -143,6 +163,13 @@ pub(super) fn head_index(head: i64, layer: usize, table: &dyn SiteTable, span: S
         .ok()
         .filter(|&h| h < count)
         .ok_or_else(|| LangError::new(format!("no head {head}: blocks.{layer}.attn has heads {}", extent(count)), span))
+}
+
+fn encoder_head(head: usize, layer: usize, table: &dyn SiteTable, span: Span) -> Result<usize> {
+    let count = table.encoder_heads();
+    let known = extent(count);
+    let error = || LangError::new(format!("no head {head}: {ENCODER}blocks.{layer}.attn has heads {known}"), span);
+    if head < count { Ok(head) } else { Err(error()) }
 }
 
 fn kind_of(name: &str, table: &dyn SiteTable) -> Option<NameKind> {
@@ -175,7 +202,7 @@ fn unknown(typed: &str, spelling: &Spelling, span: Span, table: &dyn SiteTable, 
                 .help(format!("say which block: L0.{}", spelling.text));
         }
     }
-    if let (Some(layer), Some(_)) = (spelling.layer, spelling.head)
+    if let (Some(layer), Some(_), false) = (spelling.layer, spelling.head, spelling.encoder)
         && layer < table.n_layers()
         && table.n_heads(layer).is_none()
     {
@@ -188,12 +215,14 @@ fn unknown(typed: &str, spelling: &Spelling, span: Span, table: &dyn SiteTable, 
 /// The three existing names most like `wanted`; in the same layer, if it has one.
 pub fn nearest(wanted: &Spelling, table: &dyn SiteTable, block: Option<usize>) -> Vec<String> {
     let layer = wanted.layer.or(block).unwrap_or(0);
-    let prefix = format!("blocks.{layer}.");
+    let stack = if wanted.encoder { ENCODER } else { "" };
+    let prefix = format!("{stack}blocks.{layer}.");
     let query = wanted.text.strip_prefix(&prefix).unwrap_or(&wanted.text).to_lowercase();
     let suffix = format!(".{query}");
     let names = [table.names(), table.on_request(), table.modules()].into_iter().flatten();
     let mut scored: Vec<(f64, &String)> = names
-        .filter(|name| layer_of(name).is_none_or(|l| l == layer))
+        .filter(|name| wanted.layer.is_none() || name.starts_with(ENCODER) == wanted.encoder)
+        .filter(|name| layer_of(name.strip_prefix(ENCODER).unwrap_or(name)).is_none_or(|l| l == layer))
         .map(|name| {
             let part = name.strip_prefix(&prefix).unwrap_or(name);
             let bonus = if part.ends_with(&suffix) { 1.0 } else { 0.0 };

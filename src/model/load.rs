@@ -16,7 +16,7 @@ use super::families::{self, Layout, Sources};
 use super::placement::{Devices, Placement};
 use super::plan::{Load, file_shape, plan};
 use super::required_weights::shape_of;
-use super::role::{Role, RolePlace, WeightId};
+use super::role::{Role, RolePlace, Stack, WeightId};
 use super::sentence::Sentences;
 use super::source::ModelSource;
 use super::spec::ModelSpec;
@@ -190,7 +190,12 @@ fn users(spec: &ModelSpec, placement: &Placement, tied: bool, id: WeightId) -> V
     if tied && id.role == Role::W_E {
         on.push(placement.number(RolePlace::After, None));
     }
-    if let Some(block) = id.layer.map(usize::from) {
+    // What a decoder makes of the source alone is computed before its first block.
+    let of_source = [Role::CrossK, Role::CrossV, Role::CrossKB, Role::CrossVB].contains(&id.role);
+    if of_source {
+        on.push(placement.number(RolePlace::Before, None));
+    }
+    if let (Some(block), Stack::Main) = (id.layer.map(usize::from), id.stack) {
         let sharing = (0..spec.n_layers).filter(|&layer| spec.weights_of(layer) == block);
         on.extend(sharing.map(|layer| placement.number(RolePlace::Block, Some(layer))));
     }
@@ -340,9 +345,10 @@ impl Model {
         self.spec.embed.token_types > 1
     }
 
-    /// Whether a pair of texts is one input, with the tokens that the tokenizer puts between the two: that of encoders.
+    /// Whether a pair of texts is one input: of an encoder, with the tokens that the tokenizer puts between the two; of an encoder
+    /// and its decoder, one text for each.
     pub fn takes_pairs(&self) -> bool {
-        self.has_token_types() || !self.spec.attention.causal
+        self.has_token_types() || !self.spec.attention.causal || self.spec.encoder.is_some()
     }
 
     /// A line for listings: family, head and size.

@@ -6,6 +6,7 @@ use super::error::{InputError, LoadError};
 use super::file;
 use super::load::Model;
 use super::role::RolePlace;
+use super::spec::ModelSpec;
 use super::text::bytes;
 use super::weights::Store;
 use crate::tensor::{Device, is_large};
@@ -43,9 +44,9 @@ const BLOCKS: u64 = 64 << 20;
 /// Bytes that a pass over `rows` of `length` tokens takes at least: what a layer holds at one time, scores, pattern and
 /// logits if they are held, and up to `kept` bytes of what the layers before have recorded. Values on a graphics device
 /// are not counted: it does not say what it has left.
-fn of_pass(model: &Model, rows: usize, length: usize, kept: u64) -> u64 {
+fn of_pass(model: &Model, spec: &ModelSpec, rows: usize, length: usize, kept: u64) -> u64 {
     let product = |factors: &[usize]| factors.iter().fold(1_u64, |all, &factor| all.saturating_mul(factor as u64));
-    let (spec, placement) = (&model.spec, &model.placement);
+    let placement = &model.placement;
     let here = |block: &usize| placement.device(RolePlace::Block, Some(*block)).is_cpu();
     let blocks = (0..spec.n_layers).filter(here).count() as u64;
     let cpu = Device::cpu();
@@ -71,14 +72,26 @@ fn of_pass(model: &Model, rows: usize, length: usize, kept: u64) -> u64 {
 /// Refuses a pass that takes more memory than is free, of which up to `kept` bytes are for what is recorded, and says
 /// how many tokens fit.
 pub fn check_pass(model: &Model, rows: usize, length: usize, kept: u64) -> Result<(), InputError> {
-    let needed = of_pass(model, rows, length, kept);
+    check_stack(model, &model.spec, rows, length, kept)
+}
+
+/// The same for what an encoder reads besides a decoder.
+pub fn check_source(model: &Model, rows: usize, length: usize) -> Result<(), InputError> {
+    match &model.spec.encoder {
+        Some(encoder) => check_stack(model, &encoder.spec, rows, length, 0),
+        None => Ok(()),
+    }
+}
+
+fn check_stack(model: &Model, spec: &ModelSpec, rows: usize, length: usize, kept: u64) -> Result<(), InputError> {
+    let needed = of_pass(model, spec, rows, length, kept);
     match too_little(needed) {
         Some(available) => Err(InputError::TooMuch {
             rows: if rows == 1 { String::new() } else { format!("{rows} rows of ") },
             tokens: length,
             needed: bytes(needed),
             available: bytes(available),
-            fit: longest(length, |length| of_pass(model, rows, length, kept) <= available),
+            fit: longest(length, |length| of_pass(model, spec, rows, length, kept) <= available),
         }),
         None => Ok(()),
     }

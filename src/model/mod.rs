@@ -30,7 +30,7 @@ pub mod tuned_lens;
 pub mod weights;
 
 pub use error::{InputError, LoadError};
-pub use input::{Input, Row, Side};
+pub use input::{Input, Row, Side, Source};
 pub use load::{LoadReport, Model, load, load_in, load_within};
 pub use open::open;
 pub use placement::{DeviceList, Devices, Placement};

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::error::LoadError;
-use super::role::{RolePlace, WeightId};
+use super::role::{RolePlace, Stack, WeightId};
 use crate::tensor::{Device, DeviceChoice, Precision, TensorError};
 
 /// What the user asked for with `--device`: one device, or several that share the blocks of the model.
@@ -196,7 +196,11 @@ impl Placement {
     /// The number of the device that a weight is on: that of its block. What several blocks share is on that of the
     /// first of them, and other devices have it too.
     pub fn of_weight(&self, id: WeightId) -> usize {
-        self.number(id.role.place(), id.layer.map(usize::from))
+        match id.stack {
+            // An encoder comes before the first block of its decoder.
+            Stack::Encoder => self.number(RolePlace::Before, None),
+            Stack::Main => self.number(id.role.place(), id.layer.map(usize::from)),
+        }
     }
 
     /// The precision, if all devices have it.

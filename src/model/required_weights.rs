@@ -1,15 +1,21 @@
 //! The weights that a specification asks for, and their shapes.
 
 use super::mixer_weights;
-use super::role::{Role, WeightId};
+use super::role::{Role, Stack, WeightId};
 use super::spec::{
     Act, Adds, Gain, Head, Latent, LayerInputs, Logits, Mixer, ModelSpec, Norm, Positions, Projection, QkNormOver,
     Relative, SharedExpert, Transform,
 };
 
-/// Every weight that a model of this specification uses, in the order of use. A tied unembedding is among them.
+/// Every weight that a model of this specification uses, in the order of use: those of its encoder first. A tied unembedding
+/// is among them.
 pub fn needed(spec: &ModelSpec) -> Vec<WeightId> {
     let mut needs = Needs { spec, ids: Vec::new() };
+    if let Some(encoder) = &spec.encoder {
+        let shared = |id: &WeightId| encoder.shares_embedding && id.role == Role::W_E;
+        let own = needed(&encoder.spec).into_iter().filter(|id| !shared(id));
+        needs.ids.extend(own.map(|id| id.of(Stack::Encoder)));
+    }
     needs.before_blocks();
     for layer in 0..spec.n_layers {
         // Blocks that share weights ask for them once.
@@ -78,6 +84,14 @@ impl Needs<'_> {
         self.ids.extend(mixer_weights::roles(this.mixer).into_iter().map(id));
         if placement.has_post_norms() {
             self.ids.extend(norm(Role::AttnPostLnW, Role::AttnPostLnB));
+        }
+        if spec.encoder.is_some() {
+            self.ids.extend(norm(Role::CrossLnW, Role::CrossLnB));
+            self.ids.extend([Role::CrossQ, Role::CrossK, Role::CrossV].map(id));
+            let biases = [Role::CrossQB, Role::CrossKB, Role::CrossVB];
+            self.ids.extend(biases.into_iter().filter(|_| spec.attention.qkv_bias).map(id));
+            self.ids.push(id(Role::CrossO));
+            self.ids.extend(spec.attention.out_bias.then(|| id(Role::CrossOB)));
         }
         if placement.has_ln2() && this.mlp {
             self.ids.extend(norm(Role::Ln2W, Role::Ln2B));
@@ -284,6 +298,11 @@ pub fn norm_roles(norm: &Norm, gain: Role, bias: Role) -> impl Iterator<Item = R
 /// Shape of a weight as the model uses it: `[in, out]` for linear layers.
 pub fn shape_of(spec: &ModelSpec, id: WeightId) -> Vec<usize> {
     use Role::*;
+    if id.stack == Stack::Encoder && spec.encoder.is_some() {
+        return shape_of(spec.of_stack(id.stack), id.of(Stack::Main));
+    }
+    // What cross attention reads.
+    let from = spec.encoder.as_ref().map_or(0, |encoder| encoder.spec.d_model);
     let (d, vocab, narrow) = (spec.d_model, spec.vocab, spec.embed.width);
     let layer = id.layer.map_or(0, usize::from);
     let (h, v, kv_heads) = (spec.head_dim_of(layer), spec.value_dim_of(layer), spec.kv_heads_of(layer));
@@ -341,6 +360,10 @@ pub fn shape_of(spec: &ModelSpec, id: WeightId) -> Vec<usize> {
         b_KR => vec![shared_keys],
         W_UK => vec![from_kv, spec.n_heads * (h - shared_keys)],
         W_UV => vec![from_kv, spec.n_heads * v],
+        CrossQ => vec![d, q],
+        CrossK | CrossV => vec![from, q],
+        CrossO => vec![q, d],
+        CrossQB | CrossKB | CrossVB => vec![q],
         W_Q | W_rel_Q => vec![d, q],
         AttnGateW => vec![d, spec.n_heads * v],
         W_K | W_rel_K => vec![d, kv],
@@ -374,8 +397,9 @@ pub fn shape_of(spec: &ModelSpec, id: WeightId) -> Vec<usize> {
         PoolerW => vec![d, d],
         ClassifierW => vec![last_width(spec), spec.labels().len()],
         ClassifierB => vec![spec.labels().len()],
-        Ln1W | Ln1B | b_O | AttnPostLnW | AttnPostLnB | Ln2W | Ln2B | b_out | MlpPostLnW | MlpPostLnB | PlePostLnW
-        | PlePostLnB | LnFinalW | LnFinalB | RelLnW | RelLnB | EmbedProjB | PoolerB | PoolerLnW | PoolerLnB => vec![d],
+        Ln1W | Ln1B | CrossLnW | CrossLnB | CrossOB | b_O | AttnPostLnW | AttnPostLnB | Ln2W | Ln2B | b_out
+        | MlpPostLnW | MlpPostLnB | PlePostLnW | PlePostLnB | LnFinalW | LnFinalB | RelLnW | RelLnB | EmbedProjB
+        | PoolerB | PoolerLnW | PoolerLnB => vec![d],
     }
 }
 

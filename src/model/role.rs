@@ -11,6 +11,19 @@ pub enum RoleKind {
     Vector,
 }
 
+/// Which stack of blocks a weight or an op belongs to, in a model that has an encoder besides its decoder. All others have
+/// one, which is the main stack.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Stack {
+    /// The encoder of a model that has a decoder too.
+    Encoder,
+    #[default]
+    Main,
+}
+
+/// What the names of an encoder's weights, sites and modules begin with.
+pub const ENCODER: &str = "encoder.";
+
 /// Where in a model a weight is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RolePlace {
@@ -185,6 +198,19 @@ roles! {
         /// Gain `[d]` of the norm on what attention adds.
         AttnPostLnW: Vector = "attn_post_ln.w",
         AttnPostLnB: Vector = "attn_post_ln.b",
+        /// Gain `[d]` of the norm of cross attention.
+        CrossLnW: Vector = "ln_cross.w",
+        CrossLnB: Vector = "ln_cross.b",
+        /// Query projection of cross attention, `[d, H h]`; keys and values are projected of what the encoder gives.
+        CrossQ: Linear = "cross.W_Q",
+        CrossK: Linear = "cross.W_K",
+        CrossV: Linear = "cross.W_V",
+        CrossQB: Vector = "cross.b_Q",
+        CrossKB: Vector = "cross.b_K",
+        CrossVB: Vector = "cross.b_V",
+        /// Output projection of cross attention, `[H h, d]`.
+        CrossO: Linear = "cross.W_O",
+        CrossOB: Vector = "cross.b_O",
         /// Gain `[d]` of the second norm of a block.
         Ln2W: Vector = "ln2.w",
         Ln2B: Vector = "ln2.b",
@@ -278,6 +304,8 @@ impl Role {
 /// several of the role: that of an expert, or of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WeightId {
+    /// An encoder's blocks are numbered like those of the decoder.
+    pub stack: Stack,
     /// The block, for roles inside blocks.
     pub layer: Option<u16>,
     /// The expert or the head.
@@ -288,7 +316,7 @@ pub struct WeightId {
 impl WeightId {
     /// A weight outside blocks.
     pub fn global(role: Role) -> Self {
-        WeightId { layer: None, index: None, role }
+        WeightId { stack: Stack::Main, layer: None, index: None, role }
     }
 
     /// One of several weights of a role outside blocks.
@@ -298,7 +326,7 @@ impl WeightId {
 
     /// A weight of block `layer`.
     pub fn block(layer: usize, role: Role) -> Self {
-        WeightId { layer: Some(layer as u16), index: None, role }
+        WeightId { layer: Some(layer as u16), ..WeightId::global(role) }
     }
 
     /// A weight of an expert of block `layer`, or of the norm of one of its heads.
@@ -306,8 +334,24 @@ impl WeightId {
         WeightId { index: Some(index as u16), ..WeightId::block(layer, role) }
     }
 
-    /// Reads `W_E`, `blocks.3.attn.W_Q`, `L3.attn.W_Q` or `blocks.3.mlp.experts.7.W_in`.
+    /// The same weight of another stack.
+    pub fn of(self, stack: Stack) -> Self {
+        WeightId { stack, ..self }
+    }
+
+    /// Reads `W_E`, `blocks.3.attn.W_Q`, `L3.attn.W_Q` or `blocks.3.mlp.experts.7.W_in`; of an encoder `encoder.W_E`,
+    /// `encoder.blocks.3.attn.W_Q` or `E3.attn.W_Q`.
     pub fn parse(text: &str) -> Option<Self> {
+        if let Some(rest) = text.strip_prefix(ENCODER) {
+            return Some(WeightId::parse_main(rest)?.of(Stack::Encoder));
+        }
+        match text.strip_prefix('E').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) {
+            Some(rest) => Some(WeightId::parse_main(&format!("L{rest}"))?.of(Stack::Encoder)),
+            None => WeightId::parse_main(text),
+        }
+    }
+
+    fn parse_main(text: &str) -> Option<Self> {
         let (layer, name) = match text.strip_prefix("blocks.").or_else(|| text.strip_prefix('L')) {
             Some(rest) => {
                 let (number, name) = rest.split_once('.')?;
@@ -317,18 +361,21 @@ impl WeightId {
         };
         let named = |name: &str| Role::ALL.into_iter().find(|role| role.name() == name);
         if let Some(role) = named(name) {
-            return Some(WeightId { layer, index: None, role });
+            return Some(WeightId { layer, ..WeightId::global(role) });
         }
         let mut parts: Vec<&str> = name.split('.').collect();
         let at = parts.len().checked_sub(2)?;
         let index = parts.remove(at).parse().ok()?;
         parts.retain(|part| *part != "experts");
-        Some(WeightId { layer, index: Some(index), role: named(&parts.join("."))? })
+        Some(WeightId { layer, index: Some(index), ..WeightId::global(named(&parts.join("."))?) })
     }
 }
 
 impl fmt::Display for WeightId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.stack == Stack::Encoder {
+            f.write_str(ENCODER)?;
+        }
         if let Some(layer) = self.layer {
             write!(f, "blocks.{layer}.")?;
         }
@@ -351,12 +398,16 @@ mod tests {
             for id in [WeightId::global(role), WeightId::block(3, role), WeightId::part(3, 7, role)] {
                 if id.index.is_none() || role.name().contains('.') {
                     assert_eq!(WeightId::parse(&id.to_string()), Some(id), "{id}");
+                    let id = id.of(Stack::Encoder);
+                    assert_eq!(WeightId::parse(&id.to_string()), Some(id), "{id}");
                 }
             }
         }
         assert_eq!(WeightId::part(3, 7, Role::W_in).to_string(), "blocks.3.mlp.experts.7.W_in");
         assert_eq!(WeightId::part(0, 2, Role::QNormW).to_string(), "blocks.0.attn.q_norm.2.w");
         assert_eq!(WeightId::parse("L3.attn.W_Q"), Some(WeightId::block(3, Role::W_Q)));
+        assert_eq!(WeightId::parse("E3.attn.W_Q"), Some(WeightId::block(3, Role::W_Q).of(Stack::Encoder)));
+        assert_eq!(WeightId::parse("EmbedLnW"), None);
         assert_eq!(WeightId::parse("blocks.x.attn.W_Q"), None);
     }
 

@@ -51,6 +51,7 @@ fn computed(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> 
             }
         }
         Kernel::PositionEmbed => basic::position_embed(&first()?, context),
+        Kernel::Sines { waves } => positions::sines(*waves, op.width, context)?,
         Kernel::TypeEmbed => basic::type_embed(&first()?, context),
         Kernel::RelativeBias { buckets } => relative::bias(&first()?, *buckets, context),
         Kernel::Add => basic::add(inputs),

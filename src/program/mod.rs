@@ -22,7 +22,7 @@ pub use compile::compile;
 pub use context::Context;
 pub use interpreter::execute;
 pub use lens::{lens, lens_start};
-pub use op::{Kernel, Module, Op, Program, Side};
+pub use op::{Along, Kernel, Module, Op, Program, Side};
 pub use part::Part;
 pub use pulled::{OpGradients, Rule};
 pub use relevance::{NoRelevance, pull_relevance};

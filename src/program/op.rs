@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use super::Part;
 use crate::model::placement::Placement;
-use crate::model::role::{RolePlace, WeightId};
+use crate::model::role::{ENCODER, RolePlace, WeightId};
 use crate::model::spec::{
     Act, Buckets, ClampedGate, Learning, Masks, Norm, Pool, QkNormOver, Router, Sentence, SharedExpert, Transform,
+    Waves,
 };
 use crate::tensor::{Axis, Device};
 
@@ -21,6 +22,8 @@ pub enum Kernel {
     Embed { scale: f64, masks: Option<Masks> },
     /// Rows of the position table, `T d`.
     PositionEmbed,
+    /// Sines, then cosines, of the positions, `T d`.
+    Sines { waves: Waves },
     /// Rows of the token-type table, `T d`.
     TypeEmbed,
     /// Numbers of a table for each head by the distance of query and key: `H T S`.
@@ -159,6 +162,17 @@ pub enum Side {
     Key,
 }
 
+/// Which text the positions of an op belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Along {
+    /// The text that passes go on with; in a model without a decoder the only one.
+    Text,
+    /// The text that an encoder reads for a decoder. It stays what it is, so only the pass of the prompt computes the op.
+    Source,
+    /// Queries are positions of the text, keys those of the source.
+    Across,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Op {
     /// Canonical name of its output.
@@ -166,6 +180,7 @@ pub struct Op {
     /// Index of the module it belongs to.
     pub module: usize,
     pub kernel: Kernel,
+    pub along: Along,
     /// The ops whose outputs it reads, in the order that the kernel expects.
     pub inputs: Vec<usize>,
     /// Those of them that it reads over all passes so far, joined along positions: the key/value cache.
@@ -183,7 +198,9 @@ pub struct Op {
     pub width: usize,
     /// Length of the axis of keys of a state, if there is one.
     pub keys: usize,
+    /// The block; none outside of blocks, in an encoder besides a decoder, and for what a decoder computes of that.
     pub layer: Option<usize>,
+    /// Which part of its block it is; none outside the blocks of a decoder.
     pub part: Option<Part>,
     /// Whether it is in a block, or before or after all of them.
     pub place: RolePlace,
@@ -223,6 +240,15 @@ pub struct Module {
     pub end: usize,
 }
 
+impl Module {
+    /// Whether it is a whole block: `blocks.2`, or of an encoder besides a decoder `encoder.blocks.2`.
+    pub fn is_block(&self) -> bool {
+        let path = self.path.strip_prefix(ENCODER).unwrap_or(&self.path);
+        let number = path.strip_prefix("blocks.");
+        number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+    }
+}
+
 /// Ops in execution order and the tree of modules over them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Program {
@@ -236,6 +262,7 @@ pub struct Program {
     pub(super) parts: HashMap<(usize, Part), usize>,
     pub(super) readers: Vec<Vec<usize>>,
     pub(super) cached: Vec<bool>,
+    pub(super) once: usize,
     pub(super) n_layers: usize,
     pub(super) n_heads: usize,
 }
@@ -271,6 +298,22 @@ impl Program {
         self.modules.iter().position(|module| module.path == path)
     }
 
+    /// Ops at the beginning that only the pass of the prompt computes: those of an encoder, and what a decoder computes of
+    /// them alone. In later passes they have the same values.
+    pub fn once(&self) -> usize {
+        self.once
+    }
+
+    /// The op that a pass begins with.
+    pub fn first_of(&self, pass: usize) -> usize {
+        if pass == 0 { 0 } else { self.once }
+    }
+
+    /// The op of the tokens of a pass.
+    pub fn tokens(&self) -> usize {
+        self.op_of("tokens").unwrap_or(0)
+    }
+
     /// The innermost module that holds the op at `pc`; the whole model at the end.
     pub fn module_at(&self, pc: usize) -> usize {
         self.ops.get(pc).map_or(0, |op| op.module)
@@ -282,6 +325,12 @@ impl Program {
 
     pub fn n_layers(&self) -> usize {
         self.n_layers
+    }
+
+    /// Blocks of an encoder besides a decoder.
+    pub fn encoder_layers(&self) -> usize {
+        let of_encoder = |module: &&Module| module.is_block() && module.path.starts_with(ENCODER);
+        self.modules.iter().filter(of_encoder).count()
     }
 
     /// Query heads per block.
@@ -305,6 +354,8 @@ impl Program {
     pub fn keeps(&self, op: usize, of_earlier_pass: bool) -> bool {
         match self.ops[op].layer {
             Some(_) => self.cached[op] || self.ops[op].part == Some(Part::ResidPre),
+            // Every later pass reads them.
+            None if self.ops[op].part.is_some() => true,
             None => !of_earlier_pass || self.ops[op].kernel == Kernel::Tokens,
         }
     }

@@ -94,6 +94,22 @@ named! {
         AttnPostLnOut = "attn_post_ln.out",
         /// What attention adds to the residual stream.
         AttnOut = "attn_out",
+        CrossLnScale = "ln_cross.scale",
+        CrossLnNormalized = "ln_cross.normalized",
+        CrossLnOut = "ln_cross.out",
+        CrossQ = "cross.q",
+        /// Keys and values of what the encoder gives. They are computed when it has ended, before the first block.
+        CrossK = "cross.k",
+        CrossV = "cross.v",
+        CrossScores = "cross.scores",
+        CrossPattern = "cross.pattern",
+        CrossZ = "cross.z",
+        /// What the heads of cross attention add together.
+        CrossOutput = "cross.out",
+        /// What cross attention adds to the residual stream.
+        CrossOut = "cross_out",
+        /// The residual stream between cross attention and MLP.
+        ResidCross = "resid_cross",
         Ln2Scale = "ln2.scale",
         Ln2Normalized = "ln2.normalized",
         Ln2Out = "ln2.out",

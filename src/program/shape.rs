@@ -7,14 +7,16 @@ use crate::model::role::Role;
 use crate::model::weights::Weights;
 use crate::tensor::{Axis, Device, TensorError, Value, is_large};
 
-/// The shape of an op's output in a pass over the columns `span` of `rows` rows, the row axis first.
-pub fn shape_of(op: &Op, rows: usize, span: Range<usize>) -> Vec<usize> {
+/// The shape of an op's output in a pass over the columns `span` of `rows` rows, the row axis first; `source` is the length of
+/// the text that an encoder reads besides.
+pub fn shape_of(op: &Op, rows: usize, span: Range<usize>, source: usize) -> Vec<usize> {
     op.axes
         .iter()
         .map(|axis| match axis {
             Axis::Row => rows,
             Axis::Pos | Axis::Q => span.len(),
             Axis::K => span.end,
+            axis if axis.is_source() => source,
             Axis::Head => op.heads,
             Axis::Key => op.keys,
             _ => op.width,
@@ -22,10 +24,10 @@ pub fn shape_of(op: &Op, rows: usize, span: Range<usize>) -> Vec<usize> {
         .collect()
 }
 
-/// Whether the output of an op is in pieces in a pass over the columns `span` of `rows` rows on a device: too large to be
-/// held, and of an op that can compute parts of it.
-pub fn comes_in_pieces(op: &Op, rows: usize, span: Range<usize>, device: &Device) -> bool {
-    by_parts(op) && is_large(&shape_of(op, rows, span), device)
+/// Whether an output of this shape is in pieces on a device: too large to be held, and of an op that can compute parts of
+/// it.
+pub fn comes_in_pieces(op: &Op, shape: &[usize], device: &Device) -> bool {
+    by_parts(op) && is_large(shape, device)
 }
 
 fn by_parts(op: &Op) -> bool {
@@ -51,7 +53,8 @@ pub(super) fn check_room(op: &Op, inputs: &[Value], weights: &Weights, context: 
         return Ok(());
     }
     let (rows, span) = extent(op, inputs, context);
-    let out = shape_of(op, rows, span.clone());
+    // Of the source there are as many keys as that says, and where queries are of it too, as many positions.
+    let out = shape_of(op, rows, span.clone(), span.end);
     // Parts of an output are computed one after the other, but not where a gradient follows it, and not in 64 bits.
     let whole = |input: &Value| input.is_tracked() || input.dtype_name() == "f64";
     if !by_parts(op) || inputs.iter().any(whole) {

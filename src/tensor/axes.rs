@@ -13,6 +13,10 @@ named! {
         Pos = "pos",
         Q = "q",
         K = "k",
+        /// Position in the text that an encoder reads, which the decoder attends to.
+        SourcePos = "pos",
+        SourceQ = "q",
+        SourceK = "k",
         Head = "head",
         /// Feature of the residual stream or of a head.
         Dim = "dim",
@@ -32,6 +36,21 @@ impl Axis {
 
     /// Whether its entries are token positions.
     pub fn is_position(self) -> bool {
-        matches!(self, Axis::Pos | Axis::Q | Axis::K)
+        matches!(self, Axis::Pos | Axis::Q | Axis::K) || self.is_source()
+    }
+
+    /// Whether they are positions of the text that an encoder reads, and not of the one that passes go on with.
+    pub fn is_source(self) -> bool {
+        matches!(self, Axis::SourcePos | Axis::SourceQ | Axis::SourceK)
+    }
+
+    /// The axis of the other text that counts the same, for positions of the text that passes go on with.
+    pub fn of_source(self) -> Axis {
+        match self {
+            Axis::Pos => Axis::SourcePos,
+            Axis::Q => Axis::SourceQ,
+            Axis::K => Axis::SourceK,
+            other => other,
+        }
     }
 }

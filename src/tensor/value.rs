@@ -170,6 +170,7 @@ impl Value {
 
     /// The same value, known to be whole but for its positions, which begin at a column of the text.
     pub fn beginning_at(mut self, column: usize) -> Value {
+        // A source begins at its first token in every pass.
         let begins = |axis: &Axis| if matches!(axis, Axis::Pos | Axis::Q) { column } else { 0 };
         self.parts().origin = Some(self.axes().iter().map(begins).collect());
         self

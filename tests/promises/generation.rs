@@ -16,7 +16,8 @@ fn continued(name: &str) -> Vec<(Vec<u32>, Json)> {
     let json: Json = serde_json::from_str(&text).unwrap();
     let ids = |list: &Json| list.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect();
     let prompts = json["prompts"].as_array().unwrap().iter();
-    prompts.filter(|prompt| prompt["greedy"].is_object()).map(|p| (ids(&p["token_ids"]), p["greedy"].clone())).collect()
+    let given = |p: &Json| ids(if p["source_ids"].is_array() { &p["source_ids"] } else { &p["token_ids"] });
+    prompts.filter(|prompt| prompt["greedy"].is_object()).map(|p| (given(p), p["greedy"].clone())).collect()
 }
 
 /// Every fixture that has greedy continuations.

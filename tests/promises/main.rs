@@ -58,6 +58,7 @@ mod mistakes;
 mod mixers;
 mod narrow;
 mod nonsense;
+mod pairs;
 mod parity;
 mod pieces;
 mod pixels;

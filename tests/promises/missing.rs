@@ -18,6 +18,7 @@ const HEADS: &[(&str, &str, bool)] = &[
     ("albert", "predictions.decoder.weight", true),
     ("apertus", "lm_head.weight", false),
     ("bamba", "lm_head.weight", false),
+    ("bart", "lm_head.weight", true),
     ("bert-mlm", "cls.predictions.decoder.weight", true),
     ("bloom", "lm_head.weight", true),
     ("cohere", "lm_head.weight", true),
@@ -59,6 +60,9 @@ const HEADS: &[(&str, &str, bool)] = &[
     ("llama", "lm_head.weight", false),
     ("mamba", "lm_head.weight", true),
     ("mamba2", "lm_head.weight", false),
+    ("m2m_100", "lm_head.weight", true),
+    ("marian", "lm_head.weight", true),
+    ("mbart", "lm_head.weight", true),
     ("megatron-bert", "cls.predictions.decoder.weight", true),
     ("minimax_m2", "lm_head.weight", false),
     ("ministral3", "lm_head.weight", false),
@@ -71,6 +75,7 @@ const HEADS: &[(&str, &str, bool)] = &[
     ("nomic_bert", "cls.predictions.decoder.weight", true),
     ("olmo2", "lm_head.weight", false),
     ("opt", "lm_head.weight", true),
+    ("pegasus", "lm_head.weight", true),
     ("phi", "lm_head.weight", false),
     ("phi3", "lm_head.weight", false),
     ("phimoe", "lm_head.weight", false),
@@ -134,7 +139,8 @@ fn every_fixture_with_logits_is_in_the_list() {
         let model = open(&fixture(&name)).unwrap();
         let logits = matches!(model.spec.head, Head::CausalLm(_) | Head::MaskedLm { .. });
         // The same models under other names of tensors, and in half precision.
-        let again = ["gpt2-f16", "llama-legacy"].contains(&name.as_str());
+        // The head of T5 is the embedding if there is no other, whatever the configuration says.
+        let again = ["gpt2-f16", "llama-legacy", "t5", "t5-gated", "mt5"].contains(&name.as_str());
         assert_eq!(logits && !again, listed.contains(name.as_str()), "{name}");
     }
 }
@@ -165,7 +171,14 @@ fn every_tensor_that_a_model_uses_is_missed() {
         let copy = Copy::of(&name);
         // Those of other files are checked elsewhere.
         let here = |name: &String| all.iter().any(|tensor| tensor.name == *name);
-        for file in model.weights.files().iter().filter(|file| !file.uses.is_empty() && here(&file.name)) {
+        // Without these, logits have no bias, the head of T5 is its embedding, and sines are computed: in transformers too.
+        let optional = |tensor: &str| match name.as_str() {
+            "t5-gated" => tensor == "lm_head.weight",
+            "pegasus" if tensor.ends_with("embed_positions.weight") => true,
+            _ => tensor == "final_logits_bias",
+        };
+        let wanted = |name: &String| here(name) && !optional(name);
+        for file in model.weights.files().iter().filter(|file| !file.uses.is_empty() && wanted(&file.name)) {
             let rest: Vec<Tensor> = all.iter().filter(|tensor| tensor.name != file.name).cloned().collect();
             write(&copy.file("model.safetensors"), &rest);
             // Where the tensor has several names, the first of them is missed; without the embedding, all that it tells of.

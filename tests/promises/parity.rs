@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use llmdbg::debugger::{Direction, Motion, Session, Settings};
-use llmdbg::model::{Input, Model, ModelSource, Row, load_in};
+use llmdbg::model::{Input, Model, ModelSource, Row, Source, load_in};
 use llmdbg::tensor::{Device, DeviceChoice, Kind, Precision};
 use safetensors::SafeTensors;
 use serde_json::Value as Json;
@@ -36,6 +36,10 @@ fn row(prompt: &Json, last_type: u32) -> Row {
         mask: numbers(&prompt["attention_mask"]).into_iter().map(|m| m == 1).collect(),
         type_ids: if types.is_empty() { vec![0; ids.len()] } else { types },
         ids,
+        source: prompt["source_ids"].is_array().then(|| Source {
+            ids: numbers(&prompt["source_ids"]),
+            mask: numbers(&prompt["source_mask"]).into_iter().map(|m| m == 1).collect(),
+        }),
         ..Row::default()
     }
 }
@@ -236,7 +240,7 @@ fn every_site_equals_transformers_on_the_cpu() {
 }
 
 /// Models that between them have every kernel.
-const TELLING: [&str; 35] = [
+const TELLING: [&str; 38] = [
     "gpt2",
     "gpt2-f16",
     "gpt2-seqcls",
@@ -272,6 +276,9 @@ const TELLING: [&str; 35] = [
     "t5-encoder",
     "deberta-v3",
     "esm",
+    "t5",
+    "bart",
+    "m2m_100",
 ];
 
 #[test]

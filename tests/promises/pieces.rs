@@ -57,6 +57,7 @@ fn every_site_of_every_kind_of_attention_has_the_same_bits() {
         "cohere",
         "mpnet",
         "t5-encoder",
+        "t5",
         "deberta-v3",
     ] {
         let mut benches = both(|| Bench::new(name, &[NURSE, "The dog"]));

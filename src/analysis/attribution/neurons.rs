@@ -76,5 +76,6 @@ pub fn neurons(session: &mut Session, expr: &Expr, text: &str, count: usize) -> 
 }
 
 fn adds_to_stream(op: &Op) -> bool {
-    matches!(op.part, Some(Part::AttnOutput | Part::MlpOutput)) || matches!(op.site.as_str(), "embed" | "pos_embed")
+    matches!(op.part, Some(Part::AttnOutput | Part::CrossOutput | Part::MlpOutput))
+        || matches!(op.site.as_str(), "embed" | "pos_embed")
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::debugger::{Edit, Error, PromptPass, Result, Session, Target, edited, in_force, number_of, ops_of, row_of};
 use crate::lang::Expr;
-use crate::program::{After, Context, Keep, OpGradients, Program, Replay, Rule, Values, Visitor};
+use crate::program::{After, Along, Context, Keep, OpGradients, Program, Replay, Rule, Values, Visitor};
 use crate::tensor::{Device, Value, step};
 
 /// Rows are computed together as long as what they hold stays below this.
@@ -298,7 +298,11 @@ impl<'a> Probe<'a> {
     /// What the site holds where the model, with the edits that are in force, reads these tokens instead: `[1, ...]`'s
     /// elements.
     pub fn of_tokens(&mut self, ids: &[u32]) -> Result<Vec<f32>> {
-        let tokens = self.program.op_of("tokens").ok_or("no tokens")?;
+        let name = match self.program.ops[self.at].along {
+            Along::Source => "encoder.tokens",
+            Along::Text | Along::Across => "tokens",
+        };
+        let tokens = self.program.op_of(name).ok_or("no tokens")?;
         let shape = [1, ids.len()];
         let ids = ids.iter().map(|&id| i64::from(id)).collect();
         let value = Value::from_i64(ids, &shape, self.session.run.device_of(tokens));

@@ -130,6 +130,11 @@ impl Graph {
     /// row, the device fails, or the user interrupts.
     pub fn new(session: &mut Session, wanted: &Wanted) -> Result<Graph> {
         let of = now(session);
+        if session.run.model.spec.encoder.is_some() {
+            return Err(Error::refused(
+                "graph leaves out cross attention and the encoder, which this model has; why follows both",
+            ));
+        }
         let logits = logits(session, wanted)?;
         let mut held = Held::new(session)?;
         let mut rows: Vec<(Node, Row)> = Vec::new();

@@ -19,6 +19,10 @@ pub fn set(console: &mut Console, call: Call<'_>) -> Done {
     {
         return set_prompt(console, text.trim(), call.line);
     }
+    let has_target = console.session.run.model.spec.encoder.is_some();
+    if let Some(text) = rest.strip_prefix("target").filter(|text| has_target && text.starts_with(char::is_whitespace)) {
+        return set_target(console, text.trim(), call.line);
+    }
     if let Some(done) = crate::commands::state::settings::set(console, rest, offset) {
         return done;
     }
@@ -38,6 +42,18 @@ fn set_prompt(console: &mut Console, text: &str, line: &str) -> Done {
     let prompt = console.session.run.branch().prompt();
     let mut rows = prompt.texts();
     rows[console.session.focus.row] = input.rows[0].clone();
+    let input = prompt.with_rows(&model, rows)?;
+    console.apply(vec![of_input(input, line)])
+}
+
+/// Another text for the decoder of the focused row, after the tokens that it begins with.
+fn set_target(console: &mut Console, text: &str, line: &str) -> Done {
+    let text = text_of(text, 0)?;
+    let model = console.session.run.model.clone();
+    let prompt = console.session.run.branch().prompt();
+    let mut rows = prompt.texts();
+    let row = &mut rows[console.session.focus.row];
+    *row = row.with_target(&model, &text)?;
     let input = prompt.with_rows(&model, rows)?;
     console.apply(vec![of_input(input, line)])
 }
@@ -113,7 +129,7 @@ impl Console {
         }
         let program = run.program.clone();
         let span = run.branch().span(run.pass);
-        let shape = shape_of(&program.ops[op], 1, span.clone());
+        let shape = shape_of(&program.ops[op], 1, span.clone(), run.branch().text().source_length());
         let one = Value::from_f32(vec![0.0], &[], run.device());
         let axes = &program.ops[op].axes[1..];
         Ok(one.full_shape(&shape[1..])?.with_axes(axes).beginning_at(span.start))

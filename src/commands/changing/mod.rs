@@ -14,7 +14,7 @@ pub const COMMANDS: &[Command] = &[
         name: "set",
         usage: "set LVALUE = EXPR\nset prompt TEXT\nset SETTING VALUE",
         about: "change a site, the input, a weight, the cache, a variable or a setting",
-        help: "LVALUE: a site, tokens[N], param(\"NAME\"), kv(L, k), $cursor, each with a slice, or $name. Also += -= *= /=.",
+        help: "LVALUE: a site, tokens[N], param(\"NAME\"), kv(L, k), $cursor, each with a slice, or $name. Also += -= *= /=. set target TEXT is what a decoder reads whose encoder reads the prompt.",
         examples: &[
             "until L2.attn.pattern\nset $cursor[head=0] = 0\ncontinue",
             "set tokens[1] = \" Paul\"\nrun",

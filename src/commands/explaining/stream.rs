@@ -41,7 +41,11 @@ pub fn stream(console: &mut Console, call: Call<'_>) -> Done {
     let written = blocks.iter().flat_map(|block| [block.attention, block.mlp]);
     let (bars, bands) = (Bars::of(totals.iter().copied().chain([total + after])), Bars::of(written));
     let spec = &console.session.run.model.spec;
-    let mixer = if spec.attention_layers() == layers { "Attention" } else { "Attention or mixer" };
+    let mixer = match spec.attention_layers() == layers {
+        true if spec.encoder.is_some() => "Attention and cross",
+        true => "Attention",
+        false => "Attention or mixer",
+    };
     let mut table = Table::new(["Block", "Stream", mixer, "", "MLP", "", ""]).title(title);
     let (none, empty) = (|| Cell::Empty, String::new);
     table.push(("embed", before, none(), empty(), none(), empty(), bars.bar(before)));
@@ -58,7 +62,9 @@ pub fn stream(console: &mut Console, call: Call<'_>) -> Done {
 fn add(block: &mut Block, part: &Part) {
     let place = match &part.component {
         Component::Head(..) => &mut block.attention,
-        Component::Site(site) | Component::Bias(site) if [".attn", ".mixer"].iter().any(|name| site.contains(name)) => {
+        Component::Site(site) | Component::Bias(site)
+            if [".attn", ".cross", ".mixer"].iter().any(|name| site.contains(name)) =>
+        {
             &mut block.attention
         }
         Component::Site(site) | Component::Bias(site) if site.contains("mlp") => &mut block.mlp,

@@ -10,6 +10,7 @@ use crate::commands::frame::{Done, mistake};
 use crate::commands::state::{Call, Console};
 use crate::debugger::{Error, Result};
 use crate::lang::{Span, parse_expr};
+use crate::program::Along;
 use crate::tensor::Axis;
 
 /// Levels that are shown, and parts of each.
@@ -150,7 +151,8 @@ impl Console {
             Part::Left(Some(op)) => format!("left over by the rule at {}", site(*op)),
             Part::Left(None) => "what is not linear in it".into(),
             Part::From { op, column, of } => {
-                let token = |column: usize| format!(" at {column} {}", quoted(&self.name_of(Axis::Pos, column)));
+                let axis = if ops[*op].along == Along::Source { Axis::SourcePos } else { Axis::Pos };
+                let token = |column: usize| format!(" at {column} {}", quoted(&self.name_of(axis, column)));
                 let of = match of {
                     Of::All => String::new(),
                     Of::Head(head) => format!(" head {head}"),

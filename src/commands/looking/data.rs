@@ -110,7 +110,8 @@ pub fn ptype(console: &mut Console, call: Call<'_>) -> Done {
     let Some(op) = run.program.op_of(&name) else { return whatis(console, call) };
     let span = run.branch().span(run.pass);
     let described = |op: usize| {
-        let shape = &shape_of(&run.program.ops[op], 1, span.clone())[1..];
+        let source = run.branch().text().source_length();
+        let shape = &shape_of(&run.program.ops[op], 1, span.clone(), source)[1..];
         let axes = &run.program.ops[op].axes[1..];
         let entry = |(axis, length): (&Axis, &usize)| match axis.name() {
             "" => length.to_string(),

@@ -9,10 +9,10 @@ use crate::commands::state::{Call, Console, gdb, named, places, snapshot};
 use crate::debugger::Run;
 use crate::lang::location::{Choice, parse_location};
 use crate::lang::{LangError, Span};
-use crate::model::spec::{Head, ModelSpec, UNBOUNDED};
+use crate::model::spec::{Encoder, Head, ModelSpec, UNBOUNDED};
 use crate::model::text::bytes;
 use crate::model::weights::Residency;
-use crate::program::{Module, comes_in_pieces};
+use crate::program::{Module, Op, comes_in_pieces, shape_of};
 use crate::tensor::{Axis, Precision, largest_held};
 
 /// `info WHAT`: one of the subjects that the groups of commands report.
@@ -60,6 +60,16 @@ pub fn model(console: &Console) -> Answer {
     if matches!(spec.head, Head::CausalLm(_)) && !spec.is_causal_lm() {
         lines.push("each position looks both ways, so no next token is predicted".to_owned());
     }
+    lines.extend(spec.encoder.as_ref().map(|encoder| {
+        let Encoder { spec, shares_embedding, .. } = &**encoder;
+        let (layers, heads, width) = (spec.n_layers, spec.n_heads, spec.head_dim);
+        let embedding = if *shares_embedding { "; both have one token embedding" } else { "" };
+        format!(
+            "this is the decoder; an encoder with {layers} layers, {heads} heads of width {width} and MLP {} reads the prompt, \
+             and each block attends to it{embedding}",
+            spec.d_mlp
+        )
+    }));
     lines.extend((!spec.labels().is_empty()).then(|| format!("classes: {}", spec.labels().join(", "))));
     let report = &run.model.report;
     lines.push(format!("{} parameters, {}", report.parameters, bytes(report.bytes)));
@@ -91,11 +101,11 @@ pub fn registers(console: &Console) -> Answer {
     let session = &console.session;
     let (run, focus) = (&session.run, session.focus);
     let branch = run.branch();
-    let op = run.program.ops.get(run.cursor);
+    let op = run.program.ops.get(run.next_op());
     let module = op.map(|op| run.program.modules[op.module].path.clone()).filter(|path| !path.is_empty());
     let next = match op {
         _ if !run.live => "nothing has run".to_string(),
-        Some(op) => format!("{} ({} of {})", op.site, run.cursor, run.program.ops.len()),
+        Some(op) => format!("{} ({} of {})", op.site, run.next_op(), run.program.ops.len()),
         None => "end of pass".to_string(),
     };
     let pos = session.focus_pos();
@@ -131,7 +141,7 @@ pub fn record(console: &Console) -> Answer {
     let run = &console.session.run;
     let (branch, status) = (&run.branch().name, run.branch().status());
     let (computed, kept, recomputed) = (status.computed, status.kept, status.recomputed);
-    let ops = run.program.ops.len() * run.branch().passes();
+    let ops: usize = (0..run.branch().passes()).map(|pass| run.program.ops.len() - run.program.first_of(pass)).sum();
     let total: u64 = run.branches.iter().map(|branch| branch.status().bytes).sum();
     let mut lines = vec![
         format!("branch {branch}: {computed} of {ops} ops computed, {kept} kept, {}", bytes(status.bytes)),
@@ -158,8 +168,10 @@ pub fn record(console: &Console) -> Answer {
 /// Ops of a pass computed so far whose values are in pieces.
 fn in_pieces(run: &Run, pass: usize) -> usize {
     let (branch, rows) = (run.branch(), run.branch().text().rows.len());
-    let ops = run.program.ops.iter().take(branch.frontier(pass));
-    ops.filter(|op| comes_in_pieces(op, rows, branch.span(pass), op.device(&run.model.placement))).count()
+    let first = run.program.first_of(pass);
+    let ops = run.program.ops.iter().take(branch.frontier(pass)).skip(first);
+    let shape = |op: &Op| shape_of(op, rows, branch.span(pass), branch.text().source_length());
+    ops.filter(|op| comes_in_pieces(op, &shape(op), op.device(&run.model.placement))).count()
 }
 
 pub fn sites(console: &mut Console) -> Answer {

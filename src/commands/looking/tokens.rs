@@ -12,8 +12,20 @@ pub fn info(console: &mut Console, _: Call<'_>) -> Done {
     let warnings = tokens::warnings(console);
     console.printed.extend(warnings.into_iter().map(|warning| format!("warning: {warning}")));
     console.printed.extend(tokens::without_template(console).map(|note| format!("note: {note}")));
+    console.printed.extend(source(console));
     let found = console.session.focused_row().and_then(|row| tokens::of_text(console, row));
     Ok(Answer::Tokens(console.described(found)))
+}
+
+/// The tokens that the encoder reads, where those of the table are the decoder's.
+fn source(console: &Console) -> Option<String> {
+    let source = console.session.focused_row()?.source.as_ref()?;
+    let token = |(id, real): (&u32, &bool)| match real {
+        true => format!("{id} {}", quoted(&console.token_text(*id))),
+        false => "padding".to_owned(),
+    };
+    let tokens: Vec<String> = source.ids.iter().zip(&source.mask).map(token).collect();
+    Some(format!("the encoder reads {} tokens: {}", tokens.len(), tokens.join(", ")))
 }
 
 /// What the tokenizer did to the texts before it looked for tokens.

@@ -46,7 +46,8 @@ impl Console {
             }
             module = at.parent;
         }
-        let next = program.ops.get(run.cursor).map_or("end of the pass".to_string(), |op| format!("next: {}", op.site));
+        let next =
+            program.ops.get(run.next_op()).map_or("end of the pass".to_string(), |op| format!("next: {}", op.site));
         let at = format!("pass {}, op {} of {}, {next}", run.pass, run.cursor, program.ops.len());
         frames.push(Frame { name: self.model_name.clone(), at, ops: 0..program.ops.len(), module: Some(0) });
         frames

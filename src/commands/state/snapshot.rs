@@ -16,14 +16,15 @@ pub struct Listing {
     pub(crate) ops: Arc<Vec<OpLine>>,
     modules: Arc<Vec<ModuleLine>>,
     span: Range<usize>,
+    source: usize,
 }
 
 impl Listing {
     pub fn of(session: &Session) -> Listing {
         let run = &session.run;
-        let span = run.branch().span(run.pass);
+        let (span, source) = (run.branch().span(run.pass), run.branch().text().source_length());
         let line = |op: &Op| {
-            let shape = by(&shape_of(op, 1, span.clone())[1..]);
+            let shape = by(&shape_of(op, 1, span.clone(), source)[1..]);
             let label = op.label(&run.program.modules[op.module].path).to_string();
             OpLine { site: op.site.clone(), label, module: op.module, shape }
         };
@@ -37,6 +38,7 @@ impl Listing {
             ops: Arc::new(run.program.ops.iter().map(line).collect()),
             modules: Arc::new(run.program.modules.iter().map(module).collect()),
             span,
+            source,
         }
     }
 
@@ -47,8 +49,8 @@ impl Listing {
         for edit in &run.branch().edits {
             match &edit.target {
                 Target::Op(op) => flags[*op].edited |= edit.applies_to(Mark { pass: run.pass, op: *op }),
-                Target::Input => flags[0].edited |= run.pass == 0,
-                Target::Token => flags[0].edited |= edit.from.pass == run.pass,
+                Target::Input => flags[program.tokens()].edited |= run.pass == 0,
+                Target::Token => flags[program.tokens()].edited |= edit.from.pass == run.pass,
                 Target::Weight(_) | Target::Cache(_) => {}
             }
         }
@@ -111,7 +113,9 @@ impl Console {
     }
 
     pub fn snapshot(&mut self) -> Arc<Snapshot> {
-        if self.session.run.branch().span(self.session.run.pass) != self.listing.span {
+        let branch = self.session.run.branch();
+        let lengths = (branch.span(self.session.run.pass), branch.text().source_length());
+        if lengths != (self.listing.span.clone(), self.listing.source) {
             self.listing = Listing::of(&self.session);
         }
         let mut flags = self.listing.flags(&self.session);

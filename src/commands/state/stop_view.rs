@@ -57,7 +57,7 @@ impl Console {
             lines.push(format!("Error in testing the condition of {kind} {number}:"));
             lines.extend(error.lines().map(String::from));
         }
-        lines.push(match program.ops.get(cursor) {
+        lines.push(match program.ops.get(self.session.run.next_op()) {
             Some(op) => {
                 let within = if module.is_empty() { String::new() } else { format!(" in {module}") };
                 format!("at op {cursor} of {end}{within}, pass {pass}; next: {}", op.site)

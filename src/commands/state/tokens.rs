@@ -48,6 +48,9 @@ pub fn of_text(console: &Console, row: &Row) -> Option<(usize, Vec<Token>)> {
     let tokenizer = console.session.run.model.tokenizer.as_ref()?;
     let text = row.text.as_deref()?;
     let whole = whole_text(console, text);
+    if row.source.is_some() {
+        return None;
+    }
     let tokens = match &row.second_text {
         Some(second) => tokenizer.encode_pair(&whole, second, true),
         None => tokenizer.encode(&whole, !console.chat),
@@ -74,6 +77,10 @@ pub fn warnings(console: &Console) -> Vec<String> {
     let model = &session.run.model;
     let special = &model.special;
     let Some(row) = session.focused_row() else { return Vec::new() };
+    if row.source.is_some() {
+        // The text is that of the encoder, and the tokens are those of the decoder.
+        return row.text.iter().filter_map(|text| read_otherwise(console, row, text)).collect();
+    }
     let real: Vec<(usize, u32)> =
         (0..session.row_length()).filter(|&pos| row.mask[pos]).map(|pos| (pos, row.ids[pos])).collect();
     let mut warnings = Vec::new();

@@ -137,8 +137,9 @@ impl Console {
             None => ((0, 0), plane.clone()),
         };
         let mut map = self.map(title.to_string(), &shown, cells)?;
-        let attention = site.ends_with(".attn.scores") || site.ends_with(".attn.pattern");
-        if whole.axes().contains(&Axis::K) && site.ends_with("pattern") {
+        let of_text = whole.axes().contains(&Axis::K);
+        let attention = of_text && (site.ends_with(".attn.scores") || site.ends_with(".attn.pattern"));
+        if (of_text || whole.axes().contains(&Axis::SourceK)) && site.ends_with("pattern") {
             map.scale = Scale::Sequential;
         }
         let start = self.session.run.branch().span(self.session.run.pass).start;
@@ -158,7 +159,7 @@ impl Console {
                 }
             }
         }
-        let rows_are_positions = plane.axes().first().is_some_and(|axis| axis.is_position());
+        let rows_are_positions = plane.axes().first().is_some_and(|axis| axis.is_position() && !axis.is_source());
         let focus = pos.checked_sub(start + first.0).filter(|_| rows_are_positions).map(|row| row / map.pool[0]);
         let focus_row = focus.filter(|row| *row < map.rows);
         Ok(PanelContent::Heat { map, masked, focus_row, first, whole: full })
@@ -192,6 +193,10 @@ impl Console {
                     let pos = pos.min(len - 1);
                     title.push_str(&format!(" {axis} {pos}"));
                     Slice::At(pos)
+                }
+                axis if axis.is_source() => {
+                    title.push_str(&format!(" {axis} 0 of the source"));
+                    Slice::At(0)
                 }
                 _ => Slice::At(0),
             });

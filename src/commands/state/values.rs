@@ -75,6 +75,7 @@ impl Console {
         let full = match value.axes()[axis] {
             Axis::Vocab => Some(run.model.spec.vocab),
             Axis::Label => Some(run.model.spec.labels().len()),
+            axis if axis.is_source() => Some(run.branch().text().source_length()),
             axis if axis.is_position() => Some(self.session.row_length()),
             _ => None,
         };
@@ -93,7 +94,11 @@ impl Console {
             Axis::Label => run.model.spec.labels().get(i).cloned().unwrap_or_else(|| i.to_string()),
             axis if axis.is_position() => {
                 let row = self.session.focused_row();
-                row.and_then(|row| row.ids.get(i)).map_or_else(|| i.to_string(), |&id| token(id))
+                let ids = match axis.is_source() {
+                    true => row.and_then(|row| row.source.as_ref()).map(|source| &source.ids),
+                    false => row.map(|row| &row.ids),
+                };
+                ids.and_then(|ids| ids.get(i)).map_or_else(|| i.to_string(), |&id| token(id))
             }
             _ => i.to_string(),
         }

@@ -64,7 +64,8 @@ impl<'a> Double<'a> {
         // Heads may be divided differently there.
         let span = 0..self.input.length();
         let laid = |(at, value): (usize, Value)| {
-            let shape = shape_of(&live.program.ops[other.inputs[at]], 1, span.clone());
+            let source = self.input.source_length();
+            let shape = shape_of(&live.program.ops[other.inputs[at]], 1, span.clone(), source);
             value.reshape(&shape).ok().map(|laid| laid.with_axes(value.axes()))
         };
         let inputs: Vec<Value> = stretch.inputs(last).into_iter().enumerate().map(laid).collect::<Option<_>>()?;

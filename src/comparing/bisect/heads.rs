@@ -39,7 +39,7 @@ impl Known<'_> {
         let again = self.stretch.again((self.weights, &context), &|_| true, &mut |_, op, inputs| {
             let other = &program.ops[program.op_of(&op.site)?];
             let laid = |(value, &input): (&Value, &usize)| {
-                let shape = shape_of(&program.ops[input], 1, span.clone());
+                let shape = shape_of(&program.ops[input], 1, span.clone(), self.input.source_length());
                 value.reshape(&shape).ok().map(|laid| laid.with_axes(value.axes()))
             };
             let inputs: Vec<_> = inputs.iter().zip(&other.inputs).map(laid).collect::<Option<_>>()?;

@@ -20,6 +20,8 @@ struct Recorded<'a> {
     cache: &'a mut Cache,
     /// The states after the pass before, of all ops that carry on from them.
     states: Values,
+    /// Of a later pass, values that the pass of the prompt has computed for all passes.
+    once: Values,
     /// Values computed that the pass had before; those in pieces are not computed by it.
     again: u64,
 }
@@ -28,7 +30,8 @@ impl Visitor for Recorded<'_> {
     type Error = TensorError;
 
     fn outside(&mut self, op: usize) -> Result<Value, TensorError> {
-        Ok(self.pass.values[op].clone().expect("what is not recorded was needed, and runs"))
+        let value = self.once.get(&op).or(self.pass.values[op].as_ref()).cloned();
+        Ok(value.expect("what is not recorded was needed, and runs"))
     }
 
     fn read(&mut self, reader: usize, input: usize, value: Value) -> Result<Value, TensorError> {
@@ -62,11 +65,16 @@ impl Branch {
     }
 
     /// The same, with what reads the recording.
-    fn recorded<'a>(&'a mut self, program: &'a Program, number: usize, states: Values) -> (Replay<'a>, Recorded<'a>) {
+    fn recorded<'a>(
+        &'a mut self,
+        program: &'a Program,
+        number: usize,
+        (states, once): (Values, Values),
+    ) -> (Replay<'a>, Recorded<'a>) {
         let Branch { passes, weights, edits, cache, .. } = self;
         let pass = &passes[number];
         let replay = Replay { program, weights, context: &pass.context };
-        (replay, Recorded { program, number, pass, edits, cache, states, again: 0 })
+        (replay, Recorded { program, number, pass, edits, cache, states, once, again: 0 })
     }
 
     /// The value that an op has in a pass, as the edits leave it: recorded, or computed again from what is.
@@ -74,6 +82,7 @@ impl Branch {
     /// # Errors
     /// If an edit does not fit (which making it has checked), the device fails or the user interrupts.
     pub(in crate::debugger) fn value(&mut self, program: &Program, at: Mark) -> Result<Value, TensorError> {
+        let at = self.home(at);
         let pass = &self.passes[at.pass];
         if let Some(value) = &pass.values[at.op] {
             return Ok(value.clone());
@@ -81,7 +90,8 @@ impl Branch {
         let needed = needed(program, pass, at.op);
         self.fill_for(program, at.pass, &needed)?;
         let states = self.states_for(program, at.pass, &needed)?;
-        let (replay, mut recorded) = self.recorded(program, at.pass, states);
+        let once = self.once_for(program, at.pass, &needed)?;
+        let (replay, mut recorded) = self.recorded(program, at.pass, (states, once));
         let mut values = replay.run(needed, Values::new(), Keep::Read, &mut recorded)?;
         self.recomputed += recorded.again;
         Ok(values.remove(&at.op).expect("nothing that ran has read it"))
@@ -89,11 +99,13 @@ impl Branch {
 
     /// What an op reads: recorded, or computed again; a state that it carries on from is last.
     pub(in crate::debugger) fn inputs(&mut self, program: &Program, at: Mark) -> Result<Vec<Value>, TensorError> {
+        let at = self.home(at);
         self.fill_for(program, at.pass, &[at.op])?;
         let mut inputs = Vec::new();
         for &input in &program.ops[at.op].inputs {
             let value = self.value(program, Mark { op: input, ..at })?;
-            inputs.push(self.recorded(program, at.pass, Values::new()).1.read(at.op, input, value)?);
+            let nothing = (Values::new(), Values::new());
+            inputs.push(self.recorded(program, at.pass, nothing).1.read(at.op, input, value)?);
         }
         inputs.extend(self.states_for(program, at.pass, &[at.op])?.into_values());
         Ok(inputs)
@@ -107,6 +119,23 @@ impl Branch {
         }
         self.reach(at);
         Ok(())
+    }
+
+    /// Where the value of an op is computed: in its pass, or in that of the prompt if that computes it for all.
+    pub(in crate::debugger) fn home(&self, at: Mark) -> Mark {
+        if at.op < self.passes[at.pass].first { Mark::new(0, at.op) } else { at }
+    }
+
+    /// Values that the pass of the prompt computes for all, of ops that `ops` read in the pass `pass`.
+    fn once_for(&mut self, program: &Program, pass: usize, ops: &[usize]) -> Result<Values, TensorError> {
+        let first = self.passes[pass].first;
+        let mut once = Values::new();
+        for &op in ops.iter().flat_map(|&op| &program.ops[op].inputs).filter(|&&op| op < first) {
+            if let Entry::Vacant(missing) = once.entry(op) {
+                missing.insert(self.value(program, Mark::new(0, op))?);
+            }
+        }
+        Ok(once)
     }
 
     /// The cache of an op as the pass `pass` finds it: its columns before that pass, `[B, S, K, h]`; `None` if there
@@ -205,14 +234,15 @@ impl Branch {
 /// recorded.
 fn needed(program: &Program, pass: &Pass, op: usize) -> Vec<usize> {
     let mut needed = vec![op];
-    if program.ops[op].inputs.iter().all(|&input| pass.values[input].is_some()) {
+    let there = |input: usize| input < pass.first || pass.values[input].is_some();
+    if program.ops[op].inputs.iter().all(|&input| there(input)) {
         return needed;
     }
     let mut seen = vec![false; op + 1];
     let mut next = 0;
     while next < needed.len() {
         for &input in &program.ops[needed[next]].inputs {
-            if !seen[input] && pass.values[input].is_none() {
+            if !seen[input] && !there(input) {
                 seen[input] = true;
                 needed.push(input);
             }

@@ -30,7 +30,8 @@ impl Branch {
             let span = self.span(number);
             let context = Context::new(spec, &self.text.columns(span.end), span, placement);
             let before = &self.passes[number];
-            let fresh = Pass { frontier: before.frontier, ..Pass::new(context, ops, before.chosen.clone()) };
+            let (frontier, first) = (before.frontier, before.first);
+            let fresh = Pass { frontier, first, ..Pass::new(context, ops, before.chosen.clone()) };
             self.passes[number] = Arc::new(fresh);
         }
         self.cache.clear();
@@ -85,7 +86,7 @@ impl Branch {
                 let ops = (0..program.ops.len()).filter(|&op| program.ops[op].inputs.is_empty());
                 ops.map(|op| Mark::new(0, op)).collect()
             }
-            Target::Token if from < passes => vec![Mark::new(from, 0)],
+            Target::Token if from < passes => vec![Mark::new(from, program.tokens())],
             Target::Token => Vec::new(),
             Target::Cache(cached) => readers(from, &|op| program.ops[op].cached.contains(cached)),
         }
@@ -119,8 +120,10 @@ impl Branch {
         for (pass, mut first) in self.passes.iter().zip(of_pass) {
             let forced = pass.chosen.as_ref().is_some_and(|chosen| chosen.forced);
             if chosen_anew && !forced {
-                first.push(0);
+                first.push(program.tokens());
             }
+            // What the pass of the prompt computed for all.
+            first.extend((0..pass.first).filter(|&op| carried[op]));
             if let (Some(last), true) = (all.last(), before.as_ref() == Some(&first)) {
                 all.push(last.clone());
                 continue;

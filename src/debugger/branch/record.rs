@@ -25,7 +25,7 @@ pub struct RecordStatus {
 impl Branch {
     pub fn status(&self) -> RecordStatus {
         let kept = self.passes.iter().map(|pass| pass.values.iter().take(pass.frontier).flatten().count()).sum();
-        let computed = self.passes.iter().map(|pass| pass.frontier).sum();
+        let computed = self.passes.iter().map(|pass| pass.frontier.saturating_sub(pass.first)).sum();
         RecordStatus { computed, kept, bytes: self.bytes(), recomputed: self.recomputed }
     }
 

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::{Gradients, number_of, ops_of};
-use crate::debugger::{Branch, Mark, Result, Session};
+use crate::debugger::{Branch, Error, Mark, Result, Session};
 use crate::lang::Expr;
 use crate::program::{Keep, Program, Values, Visitor};
 use crate::tensor::ops::BinaryOp;
@@ -17,6 +17,11 @@ impl Session {
         // What the number is, and all that goes with it.
         let mut found = self.begin_backward(expr, text)?;
         let (program, pass) = (self.run.program.clone(), found.pass);
+        if program.first_of(pass) > 0 {
+            let why =
+                "one tape holds one pass, and the encoder was computed in that of the prompt: leave --at-once out";
+            return Err(Error::refused(why));
+        }
         let read = ops_of(self, expr);
         let last = found.reached;
         let branch = &mut self.run.branches[self.run.current];

@@ -237,6 +237,7 @@ impl Branch {
     /// Pulls the gradient at an op back to the ops that it reads. Returns whether part of it went to earlier passes, by
     /// the key/value cache, and was dropped.
     fn pull_back(&mut self, program: &Program, at: Mark, rule: Rule, pulled: &mut OpGradients) -> Result<bool> {
+        let at = self.home(at);
         let inputs = self.inputs(program, at)?;
         let span = self.span(at.pass);
         let after = |value: Value| self.edited(at, value.beginning_at(span.start));
@@ -262,6 +263,7 @@ impl Branch {
         id: WeightId,
         seed: &Value,
     ) -> Result<Option<Value>, TensorError> {
+        let at = self.home(at);
         let op = &program.ops[at.op];
         let inputs = self.inputs(program, at)?;
         let Some(weight) = self.weights().whole(id)? else { return Ok(None) };

@@ -3,7 +3,7 @@
 use super::ops_of;
 use crate::debugger::{Branch, Mark, Result, Session};
 use crate::lang::Expr;
-use crate::program::{After, Kernel, Op, Program, Rule, pull_back, pull_relevance};
+use crate::program::{After, Along, Kernel, Op, Program, Rule, pull_back, pull_relevance};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Axis, TensorError, Value};
 
@@ -12,7 +12,7 @@ use crate::tensor::{Axis, TensorError, Value};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Share {
     pub op: usize,
-    /// The column of the text; `None` if the op has no positions.
+    /// The column of the text, or of the source for an op along that; `None` if the op has no positions.
     pub column: Option<usize>,
     /// The values of the op.
     pub x: Vec<f64>,
@@ -28,7 +28,12 @@ impl Share {
 
 /// The axis of an op's output that counts positions, the row axis being the first.
 fn positions(op: &Op) -> Option<usize> {
-    op.axes.iter().position(|axis| matches!(axis, Axis::Pos | Axis::Q))
+    op.axes.iter().position(|axis| matches!(axis, Axis::Pos | Axis::Q | Axis::SourcePos | Axis::SourceQ))
+}
+
+/// The column of the first position of an op in a pass that begins at `start`: a source begins at its first in each.
+fn start_of(op: &Op, start: usize) -> usize {
+    if op.along == Along::Source { 0 } else { start }
 }
 
 /// Whether an op computes each position from that position of what it reads, and from nothing that depends on which
@@ -64,7 +69,7 @@ impl Session {
         for op in ops_of(self, expr) {
             let Some(r) = found.values.get(op) else { continue };
             let value = self.run.value_at(Mark { pass: found.pass, op })?;
-            let start = self.run.branch().span(found.pass).start;
+            let start = start_of(&self.run.program.ops[op], self.run.branch().span(found.pass).start);
             spread(&self.run.program.ops[op], op, (&value, r), (self.focus.row, start), &mut shares)?;
         }
         Ok((found.value, shares))
@@ -80,10 +85,15 @@ impl Session {
         let op = &program.ops[share.op];
         let current = self.run.current;
         let branch = &mut self.run.branches[current];
-        let (pass, at) = share.column.map_or((self.run.pass, None), |column| {
-            let (pass, at) = branch.column(column);
-            (pass, Some(at))
-        });
+        let (pass, at) = match share.column {
+            // The pass of the prompt computes it for all.
+            at if op.along == Along::Source => (0, at),
+            None => (self.run.pass, None),
+            Some(column) => {
+                let (pass, at) = branch.column(column);
+                (pass, Some(at))
+            }
+        };
         let mark = Mark { pass, op: share.op };
         let mut inputs = branch.inputs(&program, mark)?;
         let start = branch.span(pass).start;
@@ -109,7 +119,7 @@ impl Session {
                 shares.push(Share { op: of, column: share.column, x: x.read_f64()?, r: r.read_f64()? });
                 continue;
             }
-            let start = if op.cached.contains(&of) { 0 } else { start };
+            let start = if op.cached.contains(&of) { 0 } else { start_of(&program.ops[of], start) };
             spread(&program.ops[of], of, (x, &r), (row, start), &mut shares)?;
         }
         Ok(shares)

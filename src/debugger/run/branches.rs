@@ -94,6 +94,7 @@ impl Run {
     /// # Errors
     /// If an edit does not fit, or the device fails; nothing is changed then.
     pub fn open_branch(&mut self, name: &str, edits: Vec<Edit>) -> Result<Applied, RunError> {
+        self.check_once(&edits)?;
         let mut next = self.branch().clone();
         let names = std::iter::once(name.to_string()).chain((2..).map(|n| format!("{name}{n}")));
         next.name = names.into_iter().find(|name| self.branch_named(name).is_none()).unwrap_or_default();

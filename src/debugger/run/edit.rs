@@ -62,6 +62,7 @@ impl Run {
     /// If a change does not fit; nothing is changed then.
     pub fn edit(&mut self, edits: Vec<Edit>) -> Result<Applied, RunError> {
         let program = self.program.clone();
+        self.check_once(&edits)?;
         let branch = &self.branches[self.current];
         let in_place = edits.iter().all(|edit| self.is_at_cursor(branch, edit) || !branch.depends_on(&program, edit));
         let mut next = branch.clone();
@@ -96,6 +97,18 @@ impl Run {
         self.revision += 1;
         let branch = (!in_place).then(|| self.branch().name.clone());
         Ok(Applied { branch, replayed, unchanged })
+    }
+
+    /// Refuses edits in later passes of what only the pass of the prompt computes.
+    pub(super) fn check_once(&self, edits: &[Edit]) -> Result<(), RunError> {
+        for edit in edits {
+            if let Target::Op(op) = edit.target
+                && op < self.program.first_of(edit.from.pass)
+            {
+                return Err(RunError::OnlyFirst { site: self.program.ops[op].site.clone() });
+            }
+        }
+        Ok(())
     }
 
     /// Whether an edit changes the value at the cursor, which nobody has read yet, and nothing else that has been
@@ -207,10 +220,10 @@ impl Run {
 
     /// Edits of values must still find their place when the input changes.
     pub(super) fn check_fits(&self, branch: &Branch, prompt: &Input) -> Result<(), RunError> {
-        let (rows, length) = (prompt.rows.len(), prompt.length());
+        let (rows, length, source) = (prompt.rows.len(), prompt.length(), prompt.source_length());
         for edit in branch.edits.iter().filter(|edit| edit.from.pass == 0) {
             if let Target::Op(op) = edit.target
-                && !edit.change.fits(&shape_of(&self.program.ops[op], rows, 0..length))
+                && !edit.change.fits(&shape_of(&self.program.ops[op], rows, 0..length, source))
             {
                 return Err(RunError::EditDoesNotFit { edit: edit.text.clone(), length });
             }
@@ -241,7 +254,7 @@ impl Run {
                 let reached = branch.frontier(pass);
                 // Without a change, what the pass has reached stays as it is.
                 let first = if affected.is_none() { reached.min(end) } else { 0 };
-                for op in first..end {
+                for op in first.max(self.program.first_of(pass))..end {
                     let again = affected.is_some_and(|affected| affected.get(pass).is_some_and(|ops| ops[op]));
                     if again || op >= reached {
                         branch.compute(&self.program, Mark { pass, op })?;
@@ -267,7 +280,9 @@ fn tokens(text: &Input) -> Vec<u64> {
     let rows = text.rows.iter();
     rows.flat_map(|row| {
         let tokens = row.ids.iter().zip(&row.mask).zip(&row.type_ids);
-        tokens.flat_map(|((id, real), kind)| [u64::from(*id), u64::from(*real), u64::from(*kind)])
+        let source = row.source.iter().flat_map(|source| source.ids.iter().zip(&source.mask));
+        let of_source = source.flat_map(|(id, real)| [u64::from(*id), u64::from(*real)]);
+        tokens.flat_map(|((id, real), kind)| [u64::from(*id), u64::from(*real), u64::from(*kind)]).chain(of_source)
     })
     .collect()
 }

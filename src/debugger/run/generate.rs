@@ -92,7 +92,8 @@ impl Next<'_> {
             branch.settings.push(sampling.clone());
         }
         let chosen = Chosen { tokens, sampling, forced };
-        branch.passes.push(Arc::new(Pass::new(context, self.program.ops.len(), Some(chosen))));
+        let pass = Pass::new(context, self.program.ops.len(), Some(chosen));
+        branch.passes.push(Arc::new(Pass { first: self.program.once(), ..pass }));
         Ok(())
     }
 

@@ -31,6 +31,10 @@ pub enum RunError {
     NotComputed { site: String, op: usize, cursor: usize, ops: usize },
     #[error("there is no pass {pass}: this branch has {}; use \"token\" or \"generate N\"", passes(*.last))]
     NoPass { pass: usize, last: usize },
+    #[error(
+        "{site} follows from the source alone, so only the pass of the prompt computes it: go back with \"goto #0\""
+    )]
+    OnlyFirst { site: String },
     #[error("no pass has been started; use \"run\" or \"start\"")]
     NotRunning,
     #[error(
@@ -140,6 +144,12 @@ impl Run {
         Mark { pass, op: self.program.ops.len() }
     }
 
+    /// The op that runs next, the number of ops at the end of the pass. A later pass begins with the op of its tokens, whatever
+    /// comes before that in the pass of the prompt.
+    pub fn next_op(&self) -> usize {
+        if self.cursor == 0 { self.program.first_of(self.pass) } else { self.cursor }
+    }
+
     pub fn at_end(&self) -> bool {
         self.cursor == self.program.ops.len()
     }
@@ -194,8 +204,9 @@ impl Run {
             let prompt = self.branch().prompt();
             memory_check::check_pass(&self.model, prompt.rows.len(), prompt.length(), self.budget)?;
         }
+        let at = Mark { op: self.next_op(), ..at };
         self.branches[self.current].compute(&self.program, at)?;
-        self.cursor += 1;
+        self.cursor = at.op + 1;
         self.shrink();
         if self.branch().span(self.pass).len() >= LONG {
             give_back(self.recorded(), FOR_AN_OP);
@@ -209,6 +220,7 @@ impl Run {
         match (self.pass, self.cursor) {
             (0, 0) => return false,
             (pass, 0) => (self.pass, self.cursor) = (pass - 1, self.program.ops.len()),
+            (pass, op) if op == self.program.first_of(pass) + 1 => self.cursor = 0,
             (_, op) => self.cursor = op - 1,
         }
         true
@@ -246,7 +258,7 @@ impl Run {
         if at.pass > self.pass {
             return Err(RunError::NoPass { pass: at.pass, last: self.pass });
         }
-        if at >= self.mark() {
+        if at >= self.mark() && at.op >= self.program.first_of(at.pass) {
             return Err(self.not_computed(at.op, self.cursor));
         }
         Ok(self.branches[self.current].value(&self.program, at)?)
@@ -286,7 +298,7 @@ impl Run {
             return Err(RunError::NoPass { pass: at.pass, last });
         }
         let reached = self.branches[branch].frontier(at.pass);
-        if at.op >= reached {
+        if at.op >= reached.max(self.program.first_of(at.pass)) {
             return Err(self.not_computed(at.op, reached));
         }
         Ok(self.branches[branch].value(&self.program, at)?)

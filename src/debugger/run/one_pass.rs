@@ -88,6 +88,9 @@ impl Place {
                 return Some(slice);
             }
             // Keys are counted from the beginning of the text.
+            if axis.is_source() {
+                return Some(slice);
+            }
             let start = if *axis == Axis::K { 0 } else { self.first.start };
             Some(match slice {
                 Slice::All => Slice::Range { start, end: self.end, step: 1 },

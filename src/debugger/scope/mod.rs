@@ -211,7 +211,11 @@ impl Scope for RunScope<'_> {
     }
 
     fn token_positions(&mut self, token: &str, axis: Axis) -> Vec<usize> {
-        if axis.is_position() { self.session.positions_of(token) } else { Vec::new() }
+        match axis {
+            axis if axis.is_source() => self.session.source_positions_of(token),
+            axis if axis.is_position() => self.session.positions_of(token),
+            _ => Vec::new(),
+        }
     }
 
     fn like_token(&mut self, text: &str) -> Option<String> {

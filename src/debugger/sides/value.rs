@@ -105,7 +105,7 @@ pub(super) fn of_row(value: &Value, row: usize) -> Result<SideValue> {
 /// What a dump has of a site of a run's program.
 pub(super) fn of_dump(dump: &Dump, site: &str, run: &Run, row: usize) -> Result<Has> {
     let Some(op) = run.program.op_of(site).map(|op| &run.program.ops[op]) else { return Ok(Has::Nothing) };
-    let wanted = shape_of(op, 1, run.branch().span(run.pass));
+    let wanted = shape_of(op, 1, run.branch().span(run.pass), run.branch().text().source_length());
     Ok(match dump.value(op, &wanted[1..], row)? {
         None => Has::Nothing,
         Some(Err(why)) => Has::Other(why),

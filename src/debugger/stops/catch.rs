@@ -36,7 +36,7 @@ impl Session {
             Catch::NormJump(_) => op.kernel == Kernel::Add && op.inputs.len() > 1 && op.layer.is_some(),
             Catch::Saturated(_) => matches!(op.kernel, Kernel::Pattern { .. }) || op.site == "pooler.out",
             Catch::Vanish(_) | Catch::Explode(_) => op.is_stream(),
-            _ => op.kernel != Kernel::Same,
+            _ => !matches!(op.kernel, Kernel::Same | Kernel::Tokens),
         }
     }
 

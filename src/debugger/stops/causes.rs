@@ -67,7 +67,12 @@ impl Session {
                 Axis::Row if rows == 1 => {}
                 axis if axis.is_position() => {
                     let row = index.first().copied().unwrap_or(0);
-                    let id = self.run.branch().text().rows.get(row).and_then(|row| row.ids.get(i));
+                    let row = self.run.branch().text().rows.get(row);
+                    let ids = match axis.is_source() {
+                        true => row.and_then(|row| row.source.as_ref()).map(|source| &source.ids),
+                        false => row.map(|row| &row.ids),
+                    };
+                    let id = ids.and_then(|ids| ids.get(i));
                     let tokenizer = self.run.model.tokenizer.as_ref();
                     let token = id.zip(tokenizer).map(|(&id, tokenizer)| format!(" {:?}", tokenizer.token_text(id)));
                     parts.push(format!("{axis} {i}{}", token.unwrap_or_default()));

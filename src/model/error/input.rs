@@ -30,4 +30,12 @@ pub enum InputError {
     TypeCount { types: usize, tokens: usize },
     #[error("a pair of texts needs an encoder, such as bert, which {family} is not: give one text")]
     PairUnsupported { family: String },
+    #[error(
+        "the decoder of {family} begins with decoder_start_token_id, which neither generation_config.json nor config.json gives"
+    )]
+    NoStart { family: String },
+    #[error("the encoder of {family} reads a separate text, and this row has none")]
+    NoSource { family: String },
+    #[error("{family} has no encoder besides its decoder, and this row has a text for one")]
+    SourceUnsupported { family: String },
 }

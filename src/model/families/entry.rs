@@ -10,7 +10,7 @@ use crate::model::spec::ModelSpec;
 pub enum Entry {
     /// `path.weight` and `path.bias`; either may be without a role.
     One(&'static str, Option<Role>, Option<Role>),
-    /// One tensor of a block by its whole name, in this layout.
+    /// One tensor by its whole name, in this layout.
     Named(&'static str, Role, Layout),
     /// A module and its weights in a head that only some architectures have, by the ends of their names.
     Of(&'static [&'static str], &'static str, Role, Role),
@@ -138,6 +138,9 @@ pub fn old_spelling(name: &str) -> Option<String> {
 
 /// The tensor of a weight that a module holds alone.
 pub fn plain(entry: &Entry, base: &str, id: WeightId) -> Option<String> {
+    if let Entry::Named(name, role, _) = entry {
+        return (*role == id.role).then(|| format!("{base}{name}"));
+    }
     let (path, weight, bias) = entry.alone()?;
     match id.role {
         role if weight == Some(role) => Some(format!("{base}{path}.weight")),

@@ -14,7 +14,7 @@ use super::{Sources, leftovers};
 use crate::model::checkpoint::Checkpoint;
 use crate::model::error::LoadError;
 use crate::model::required_weights::{needed, shape_of};
-use crate::model::role::{Role, RoleKind, RolePlace, WeightId};
+use crate::model::role::{Role, RoleKind, RolePlace, Stack, WeightId};
 use crate::model::sentence::dense_name;
 use crate::model::spec::{Head, Logits, ModelSpec};
 
@@ -62,16 +62,32 @@ impl Files {
     /// Whether the unembedding is the token embedding: the configuration says so, and the file does not hold both of
     /// them with different values. A head that is neither tied nor in the file is missing like any other tensor.
     pub fn tied(&self, from: &Sources, default: bool) -> Result<bool, LoadError> {
+        Ok(ties(from, default)? && self.may_tie(from))
+    }
+
+    /// Whether the unembedding can be the token embedding: the file does not hold both of them with different values.
+    pub fn may_tie(&self, from: &Sources) -> bool {
         let places = Places::new(self, from.checkpoint);
         let there = |entries, role| {
             let name = places.name_of(entries, WeightId::global(role));
             name.filter(|name| from.checkpoint.has(name))
         };
-        Ok(ties(from, default)?
-            && match (there(self.heads, Role::W_U), there(self.before, Role::W_E)) {
-                (Some(head), Some(embedding)) => from.checkpoint.same_values(&head, &embedding),
-                _ => true,
-            })
+        match (there(self.heads, Role::W_U), there(self.before, Role::W_E)) {
+            (Some(head), Some(embedding)) => from.checkpoint.same_values(&head, &embedding),
+            _ => true,
+        }
+    }
+
+    /// The tensor of the token embedding, as far as the file says.
+    pub fn embedding_in(&self, checkpoint: &Checkpoint) -> Option<String> {
+        Places::new(self, checkpoint).name_of(self.before, WeightId::global(Role::W_E))
+    }
+
+    /// Every tensor of the file that could be the token embedding.
+    pub fn embeddings_in(&self, checkpoint: &Checkpoint) -> Vec<String> {
+        let body = self.prefix(checkpoint);
+        let names = self.before.iter().filter_map(|entry| plain(entry, &body, WeightId::global(Role::W_E)));
+        names.filter(|name| checkpoint.has(name)).collect()
     }
 
     /// Where the unembedding is, as modules below the model's own name: the head of this family.
@@ -91,6 +107,12 @@ impl Files {
     pub fn has_head(&self, checkpoint: &Checkpoint, role: Role) -> bool {
         let places = Places::new(self, checkpoint);
         places.name_of(self.heads, WeightId::global(role)).is_some_and(|name| checkpoint.has(&name))
+    }
+
+    /// Whether the file has a tensor for a weight before the blocks.
+    pub fn has_before(&self, checkpoint: &Checkpoint, role: Role) -> bool {
+        let places = Places::new(self, checkpoint);
+        places.name_of(self.before, WeightId::global(role)).is_some_and(|name| checkpoint.has(&name))
     }
 
     /// The tensors of a model of this specification.
@@ -119,7 +141,7 @@ impl Files {
         // two names for one are tied unless it says otherwise.
         places.own_bias = logits.is_some() && !ties(from, true)?;
         let mut names = TensorNames { tied, ..TensorNames::default() };
-        for id in needed(spec) {
+        for id in needed(spec).into_iter().filter(|id| id.stack == Stack::Main) {
             if tied && id.role == Role::W_U {
                 continue;
             }
@@ -320,6 +342,11 @@ impl<'a> Places<'a> {
                 RolePlace::Before => self.name_of(files.before, id),
                 _ => self.name_of(files.after, id).or_else(|| self.name_of(files.heads, id)),
             };
+            let named = |entry: &Entry| match entry {
+                Entry::Named(_, role, layout) if *role == id.role => Some(*layout),
+                _ => None,
+            };
+            let layout = files.heads.iter().find_map(named).unwrap_or(layout);
             return Some(Source { name: name?, layout, part: None });
         };
         let base = format!("{}{}.", self.body, block(usize::from(layer)));

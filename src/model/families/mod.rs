@@ -8,6 +8,7 @@ mod apertus;
 mod arcee;
 mod baichuan;
 mod bamba;
+mod bart;
 mod bert;
 mod bloom;
 mod codegen;
@@ -67,6 +68,7 @@ mod olmo2;
 mod olmo3;
 mod olmoe;
 mod opt;
+mod pair;
 mod persimmon;
 mod phi;
 mod phi3;
@@ -230,6 +232,7 @@ pub static FAMILIES: &[&Family] = &[
     &nomic_bert::FAMILY,
     &mpnet::FAMILY,
     &t5::FAMILY,
+    &bart::FAMILY,
     &eurobert::FAMILY,
     &esm::FAMILY,
     &deberta_v2::FAMILY,
@@ -280,10 +283,10 @@ mod tests {
 
     #[test]
     fn families_that_do_not_fit_are_refused_with_the_reason() {
-        let bart = refusal(r#"{"model_type": "bart"}"#);
+        let blenderbot = refusal(r#"{"model_type": "blenderbot"}"#);
         assert_eq!(
-            bart,
-            "config.json: model_type \"bart\" is not supported: it is an encoder-decoder pair; \
+            blenderbot,
+            "config.json: model_type \"blenderbot\" is not supported: it is an encoder-decoder pair; \
              \"llmdbg models\" lists what is"
         );
         let nobody = refusal(r#"{"model_type": "flux_capacitor"}"#);

@@ -22,11 +22,11 @@ pub const REASONS: &[(&str, &str)] = &[
     // More than a decoder or an encoder
     (
         "it is an encoder-decoder pair with relative position biases",
-        "t5encoder mt5 umt5 longt5 switch_transformers pop2piano",
+        "t5encoder umt5 longt5 switch_transformers pop2piano",
     ),
     (
         "it is an encoder-decoder pair",
-        "bart mbart pegasus pegasus_x marian blenderbot blenderbot-small m2m_100 nllb-moe fsmt led prophetnet plbart \
+        "pegasus_x blenderbot blenderbot-small nllb-moe fsmt led prophetnet plbart \
          mvp encoder-decoder bigbird_pegasus t5gemma t5gemma2 rag",
     ),
     ("it is one half of an encoder-decoder pair", "bert-generation trocr"),

@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::role::Stack;
+
 mod head;
 mod latent;
 mod layer;
@@ -67,6 +69,21 @@ pub struct ModelSpec {
     pub layers: Vec<Layer>,
     pub residual: Residual,
     pub head: Head,
+    /// The encoder of another text, which every block attends to between attention and MLP: cross attention, with a norm, biases and
+    /// heads as attention has them.
+    #[serde(default)]
+    pub encoder: Option<Box<Encoder>>,
+}
+
+/// The encoder of a model that has a decoder too.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Encoder {
+    /// Its blocks and embeddings. It has no head.
+    pub spec: ModelSpec,
+    /// Whether its token embedding is the decoder's.
+    pub shares_embedding: bool,
+    /// Factor on the scores of cross attention.
+    pub cross_scale: f64,
 }
 
 /// A normalisation of the last axis: `x / scale * gain + bias`.
@@ -220,8 +237,25 @@ pub enum Positions {
         rows: usize,
         count: Count,
     },
+    /// Sines and cosines of the position to each embedding, the sines first.
+    Sines {
+        waves: Waves,
+        count: Count,
+        /// Positions of the longest text, if there is one.
+        most: Option<usize>,
+    },
     /// A slope times the position of the key to each score.
     Alibi(Alibi),
+}
+
+/// What the positions of sines and cosines are multiplied by: `w_i` for each of `n` pairs of features. Angles are computed in as many
+/// bits as in transformers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Waves {
+    /// `w_i = 10000^(-i/n)`, in 64 bits (Marian, Pegasus).
+    Even,
+    /// `w_i = 10000^(-i/(n-1))`, in 32 bits; position `zero` has zeros (M2M-100).
+    ToTheEnd { zero: usize },
 }
 
 /// Which row of a position table a token gets.
@@ -231,6 +265,10 @@ pub enum Count {
     Seen,
     /// The number of real tokens before it, plus 2; padding gets row 1 (OPT).
     RealPlusTwo,
+    /// The column plus 2, padding or not (BART).
+    ColumnPlusTwo,
+    /// The column, padding or not.
+    Column,
     /// The number of tokens up to it whose id is not `pad`, plus `pad`; those with the id get row `pad` (RoBERTa).
     ById { pad: u32 },
 }
@@ -411,14 +449,23 @@ impl ModelSpec {
     pub fn longest_input(&self) -> Option<usize> {
         match self.positions {
             Positions::Learned { rows, count } => Some(match count {
-                Count::Seen => rows,
-                Count::RealPlusTwo => rows.saturating_sub(2),
+                Count::Seen | Count::Column => rows,
+                Count::RealPlusTwo | Count::ColumnPlusTwo => rows.saturating_sub(2),
                 Count::ById { pad } => rows.saturating_sub(pad as usize + 1),
             }),
+            Positions::Sines { most, .. } => most,
             // MPT has a table of biases, GPT-J one of angles.
             Positions::Alibi(Alibi::Mpt) => Some(self.max_positions),
             _ if self.ropes.iter().any(|rope| rope.tabled) => Some(self.max_positions),
             _ => None,
+        }
+    }
+
+    /// The specification of a stack: the model's own, or that of its encoder.
+    pub fn of_stack(&self, stack: Stack) -> &ModelSpec {
+        match (&self.encoder, stack) {
+            (Some(encoder), Stack::Encoder) => &encoder.spec,
+            _ => self,
         }
     }
 

@@ -19,6 +19,9 @@ pub enum Buckets {
     /// The second half of `count` rows is for keys after the query. Of each half `n`, row `d` is for the distance `d` up to
     /// `n / 2`, and the others are for larger ones by their logarithm, the last one from `farthest` on (T5).
     Halves { count: usize, farthest: usize },
+    /// Row `d` is for the distance `d` of a key before the query up to `count / 2`, and the others are for larger ones by their
+    /// logarithm; keys after the query have row 0 (the decoder of T5).
+    Before { count: usize, farthest: usize },
     /// Row `span + d` is for a key `d` before the query, and the first and last row are for all beyond. Distances above
     /// `span / 2` count by their logarithm where `farthest` is given, so that `farthest` is the last row (DeBERTa).
     Centred { span: usize, farthest: Option<usize> },
@@ -54,16 +57,10 @@ impl Buckets {
         let apart = query.abs_diff(key);
         match self {
             Buckets::Halves { count, farthest } => {
-                let (half, exact) = (count / 2, count / 4);
-                let within = if apart < exact {
-                    apart
-                } else {
-                    let whole = (farthest as f64 / exact as f64).ln() as f32;
-                    let part = (apart as f32 / exact as f32).ln() / whole;
-                    (exact + (part * (half - exact) as f32) as usize).min(half - 1)
-                };
-                if key > query { half + within } else { within }
+                let within = by_logarithm(apart, count / 2, farthest);
+                if key > query { count / 2 + within } else { within }
             }
+            Buckets::Before { count, farthest } => by_logarithm(query.saturating_sub(key), count, farthest),
             Buckets::Centred { span, farthest } => {
                 let middle = span / 2;
                 let within = match farthest {
@@ -78,6 +75,17 @@ impl Buckets {
             }
         }
     }
+}
+
+/// Which of `count` rows a distance has: the first half for one distance each.
+fn by_logarithm(apart: usize, count: usize, farthest: usize) -> usize {
+    let exact = count / 2;
+    if apart < exact {
+        return apart;
+    }
+    let whole = (farthest as f64 / exact as f64).ln() as f32;
+    let part = (apart as f32 / exact as f32).ln() / whole;
+    (exact + (part * (count - exact) as f32) as usize).min(count - 1)
 }
 
 #[cfg(test)]
@@ -95,6 +103,9 @@ mod tests {
             [-900, -128, -127, -91, -90, -64, -32, -16, -8, -7, -1, 0, 1, 7, 8, 11, 12, 16, 22, 23, 91, 500];
         let expected = [15, 15, 15, 15, 14, 14, 12, 10, 8, 7, 1, 0, 17, 23, 24, 24, 25, 26, 26, 27, 31, 31];
         assert_eq!(of(t5, &distances), expected);
+        let decoder = Buckets::Before { count: 32, farthest: 128 };
+        let distances = [-900, -128, -113, -91, -64, -32, -20, -17, -16, -15, -1, 0, 1, 500];
+        assert_eq!(of(decoder, &distances), [31, 31, 31, 29, 26, 21, 17, 16, 16, 15, 1, 0, 0, 0]);
         let log = Buckets::Centred { span: 8, farthest: Some(40) };
         let distances = [-900, -40, -20, -9, -5, -4, -3, -1, 0, 1, 3, 4, 5, 8, 9, 12, 19, 39, 40, 900];
         let expected = [15, 15, 15, 14, 13, 12, 11, 9, 8, 7, 5, 4, 3, 3, 2, 2, 1, 1, 0, 0];

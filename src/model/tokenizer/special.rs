@@ -22,6 +22,10 @@ pub struct SpecialTokens {
     pub sep: Option<u32>,
     /// Stands for what the vocabulary lacks.
     pub unk: Option<u32>,
+    /// What a decoder begins with whose encoder reads the text.
+    pub decoder_start: Option<u32>,
+    /// What comes next in such a decoder, whatever its logits say.
+    pub forced_bos: Option<u32>,
     /// On which side the tokenizer fills rows up (`padding_side`).
     pub padding: Side,
     /// The most tokens that the tokenizer is meant for (`model_max_length`), if it says.
@@ -44,10 +48,16 @@ impl SpecialTokens {
         let left = tokens.settings.get("padding_side").is_some_and(|side| side == "left");
         let padding = if left { Side::Left } else { Side::Right };
         let mut eos = config.token_ids("eos_token_id");
-        if let Some(text) = files.read("generation_config.json")? {
-            let generation = HfConfig::parse(&files.path_of("generation_config.json"), &text)?;
-            eos.extend(generation.token_ids("eos_token_id"));
-        }
+        let generation = match files.read("generation_config.json")? {
+            Some(text) => Some(HfConfig::parse(&files.path_of("generation_config.json"), &text)?),
+            None => None,
+        };
+        eos.extend(generation.iter().flat_map(|generation| generation.token_ids("eos_token_id")));
+        let of = |config: &HfConfig, key: &str| config.token_ids(key).first().copied();
+        const START: &str = "decoder_start_token_id";
+        let start = generation.as_ref().and_then(|generation| of(generation, START)).or_else(|| of(config, START));
+        // Without a file about generation, the configuration says how to generate.
+        let forced_bos = of(generation.as_ref().unwrap_or(config), "forced_bos_token_id");
         if eos.is_empty() {
             eos.extend(named("eos_token"));
         }
@@ -61,6 +71,8 @@ impl SpecialTokens {
             cls: first("cls_token"),
             sep: first("sep_token"),
             unk: first("unk_token"),
+            decoder_start: start.or_else(|| first("bos_token")),
+            forced_bos,
             padding,
             longest,
         })

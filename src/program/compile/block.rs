@@ -22,8 +22,14 @@ impl Builder<'_> {
         if spec.placement == Placement::Post {
             let parts = [&[resid_pre], &self.mixer(layer, resid_pre)[..]].concat();
             let resid_mid = self.push(at(Part::ResidMid), Kernel::Add, &parts, vec![], self.stream());
-            let normed = self.block_norm(layer, "ln1", resid_mid, [Role::Ln1W, Role::Ln1B]);
-            let mlp_out = self.mlp(layer, normed, resid_mid);
+            let mut normed = self.block_norm(layer, "ln1", resid_mid, [Role::Ln1W, Role::Ln1B]);
+            let mut resid = resid_mid;
+            if let Some(encoder) = &spec.encoder {
+                let parts = [normed, self.cross(layer, encoder, normed)];
+                resid = self.push(at(Part::ResidCross), Kernel::Add, &parts, vec![], self.stream());
+                normed = self.block_norm(layer, "ln_cross", resid, [Role::CrossLnW, Role::CrossLnB]);
+            }
+            let mlp_out = self.mlp(layer, normed, resid);
             let resid_post = self.push(at(Part::ResidPost), Kernel::Add, &[normed, mlp_out], vec![], self.stream());
             return self.block_norm(layer, "ln2", resid_post, [Role::Ln2W, Role::Ln2B]);
         }
@@ -48,7 +54,12 @@ impl Builder<'_> {
         }
         let stream = |plain, normed| if spec.residual.from_norm { normed } else { plain };
         let parts = [&[stream(resid_pre, ln1)], &mixed[..]].concat();
-        let resid_mid = self.push(at(Part::ResidMid), Kernel::Add, &parts, vec![], self.stream());
+        let mut resid_mid = self.push(at(Part::ResidMid), Kernel::Add, &parts, vec![], self.stream());
+        if let Some(encoder) = &spec.encoder {
+            let read = self.block_norm(layer, "ln_cross", resid_mid, [Role::CrossLnW, Role::CrossLnB]);
+            let parts = [resid_mid, self.cross(layer, encoder, read)];
+            resid_mid = self.push(at(Part::ResidCross), Kernel::Add, &parts, vec![], self.stream());
+        }
         let ln2 = if spec.placement.has_ln2() {
             self.block_norm(layer, "ln2", resid_mid, [Role::Ln2W, Role::Ln2B])
         } else {

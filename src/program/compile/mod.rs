@@ -2,6 +2,7 @@
 
 mod attention;
 mod block;
+mod cross;
 mod head;
 mod latent;
 mod mixer;
@@ -10,28 +11,44 @@ mod selective;
 
 use std::collections::HashMap;
 
-use super::{Kernel, Module, Op, Part, Program, Side};
+use super::{Along, Kernel, Module, Op, Part, Program, Side};
 use crate::model::required_weights::norm_roles;
-use crate::model::role::{Role, RolePlace, WeightId};
+use crate::model::role::{ENCODER, Role, RolePlace, Stack, WeightId};
 use crate::model::spec::{Adds, Gain, LayerInputs, ModelSpec, Norm, NormKind, Positions, Projection, Relative};
 use crate::tensor::Axis::{self, Dim, Pos, Row};
 
 /// Compiles a specification. The program does not depend on weights or input.
 pub fn compile(spec: &ModelSpec) -> Program {
-    let mut builder = Builder { spec, ops: Vec::new(), pos_bias: None, keys: HashMap::new(), layer_inputs: None };
-    let embedded = builder.embedding();
-    let last = (0..spec.n_layers).fold(embedded, |input, layer| builder.block(layer, input));
-    builder.head(last);
-    finish(builder.ops, spec)
+    let mut ops = Vec::new();
+    if let Some(encoder) = &spec.encoder {
+        let mut builder = Builder::new(&encoder.spec, Stack::Encoder, ops);
+        builder.shares_embedding = encoder.shares_embedding;
+        builder.stack();
+        ops = builder.ops;
+    }
+    let source = ops.len().checked_sub(1);
+    let mut builder = Builder::new(spec, Stack::Main, ops);
+    if let Some(source) = source {
+        builder.source_keys(source);
+    }
+    let once = builder.ops.len();
+    builder.stack();
+    finish(builder.ops, once, spec)
 }
 
 struct Builder<'a> {
     spec: &'a ModelSpec,
+    /// Which stack is built: `spec` is that of this one.
+    of: Stack,
+    /// Whether its token embedding is that of the main stack.
+    shares_embedding: bool,
     ops: Vec<Op>,
     /// The op of what all layers add to scores by distance.
     pos_bias: Option<usize>,
     /// Keys and values that scores and mixing of each block read.
     keys: HashMap<usize, [usize; 2]>,
+    /// Keys and values that the cross attention of each block reads.
+    source_keys: Vec<[usize; 2]>,
     /// What blocks get of the tokens.
     layer_inputs: Option<usize>,
 }
@@ -56,10 +73,43 @@ enum Out {
 }
 
 impl Builder<'_> {
+    /// After the ops of another stack.
+    fn new(spec: &ModelSpec, of: Stack, ops: Vec<Op>) -> Builder<'_> {
+        Builder {
+            spec,
+            of,
+            shares_embedding: false,
+            ops,
+            pos_bias: None,
+            keys: HashMap::new(),
+            source_keys: Vec::new(),
+            layer_inputs: None,
+        }
+    }
+
+    fn stack(&mut self) {
+        let embedded = self.embedding();
+        let last = (0..self.spec.n_layers).fold(embedded, |input, layer| self.block(layer, input));
+        self.head(last);
+    }
+
     fn push(&mut self, site: String, kernel: Kernel, inputs: &[usize], weights: Vec<WeightId>, out: Out) -> usize {
+        let along = if self.of == Stack::Encoder { Along::Source } else { Along::Text };
+        self.push_along(along, site, kernel, inputs, weights, out)
+    }
+
+    fn push_along(
+        &mut self,
+        along: Along,
+        site: String,
+        kernel: Kernel,
+        inputs: &[usize],
+        mut weights: Vec<WeightId>,
+        out: Out,
+    ) -> usize {
         let spec = self.spec;
         let mut keys = 1;
-        let (axes, heads, width) = match out {
+        let (mut axes, heads, width) = match out {
             Out::EachHead(heads) => (vec![Row, Pos, Axis::Head], heads, 1),
             Out::State(heads, of_keys, width) => {
                 keys = of_keys;
@@ -75,13 +125,22 @@ impl Builder<'_> {
             Out::Scores => (vec![Row, Axis::Head, Axis::Q, Axis::K], spec.n_heads, 1),
             Out::Vector(axis, width) => (vec![Row, axis], 1, width),
         };
+        match along {
+            Along::Text => {}
+            Along::Source => axes.iter_mut().for_each(|axis| *axis = axis.of_source()),
+            Along::Across => {
+                axes.iter_mut().filter(|axis| **axis == Axis::K).for_each(|axis| *axis = Axis::SourceK);
+            }
+        }
         let cached = match kernel {
+            // What is of the source does not grow.
+            _ if along != Along::Text => Vec::new(),
             Kernel::Scores { .. } | Kernel::Mix => vec![inputs[1]],
             Kernel::RelativeScores { of: Side::Key, .. } => vec![inputs[0]],
             Kernel::Convolution { .. } => vec![inputs[0]],
             _ => Vec::new(),
         };
-        let (layer, part) = Part::parse(&site).unzip();
+        let (mut layer, mut part) = Part::parse(&site).unzip();
         assert!(
             part.is_some() || !site.starts_with("blocks."),
             "{site} is a site of a block, and not one of its parts"
@@ -91,12 +150,23 @@ impl Builder<'_> {
             None if self.ops.iter().any(|op| op.layer.is_some()) => RolePlace::After,
             None => RolePlace::Before,
         };
+        // What only the pass of the prompt computes comes before all blocks.
+        layer = layer.filter(|_| along != Along::Source);
+        let place = if along == Along::Source { RolePlace::Before } else { place };
+        let mut site = site;
+        if self.of == Stack::Encoder {
+            part = None;
+            site.insert_str(0, ENCODER);
+            let shared = |id: &WeightId| self.shares_embedding && id.role == Role::W_E;
+            weights.iter_mut().filter(|id| !shared(id)).for_each(|id| *id = id.of(Stack::Encoder));
+        }
         let inputs = inputs.to_vec();
         let carried = None;
         self.ops.push(Op {
             site,
             module: 0,
             kernel,
+            along,
             inputs,
             cached,
             carried,
@@ -135,8 +205,12 @@ impl Builder<'_> {
             let inputs = [projected, rows];
             self.layer_inputs = Some(self.push("ple.inputs".into(), kernel, &inputs, global(Role::PleNormW), all()));
         }
-        if matches!(spec.positions, Positions::Learned { .. }) {
-            let (kernel, weights) = (Kernel::PositionEmbed, global(Role::W_pos));
+        let of_positions = match spec.positions {
+            Positions::Learned { .. } => Some((Kernel::PositionEmbed, global(Role::W_pos))),
+            Positions::Sines { waves, .. } => Some((Kernel::Sines { waves }, vec![])),
+            Positions::None | Positions::Alibi(_) => None,
+        };
+        if let Some((kernel, weights)) = of_positions {
             parts.push(self.push("pos_embed".into(), kernel, &[], weights, Out::Rows(Dim, added)));
         }
         if spec.embed.token_types > 0 {
@@ -201,15 +275,21 @@ fn with_bias(id: impl Fn(Role) -> WeightId, weight: Role, bias: Role, has_bias: 
     [weight].into_iter().chain(has_bias.then_some(bias)).map(id).collect()
 }
 
-/// The modules that hold a site, outermost first, without the whole model: `blocks.5`, `blocks.5.attn`.
-fn modules_around(site: &str) -> Vec<String> {
-    let parts: Vec<&str> = site.split('.').collect();
-    let first = if parts[0] == "blocks" { 2 } else { 1 };
-    (first..parts.len()).map(|n| parts[..n].join(".")).collect()
+/// The module of keys and values of what an encoder gives, for all blocks.
+const SOURCE_KEYS: &str = "source_keys";
+
+/// The modules that hold the output of an op, outermost first, without the whole model: `blocks.5`, `blocks.5.attn`.
+fn modules_around(op: &Op) -> Vec<String> {
+    if op.along == Along::Source && op.part.is_some() {
+        return vec![SOURCE_KEYS.into()];
+    }
+    let parts: Vec<&str> = op.site.split('.').collect();
+    let is_list = |n: &usize| parts[n - 1] == "blocks";
+    (1..parts.len()).filter(|n| !is_list(n)).map(|n| parts[..n].join(".")).collect()
 }
 
 /// Builds the module tree from the site names and the tables that look things up.
-fn finish(mut ops: Vec<Op>, spec: &ModelSpec) -> Program {
+fn finish(mut ops: Vec<Op>, once: usize, spec: &ModelSpec) -> Program {
     let mut modules = vec![Module { path: String::new(), parent: None, depth: 0, start: 0, end: ops.len() }];
     let mut index = HashMap::new();
     let mut readers = vec![Vec::new(); ops.len()];
@@ -222,7 +302,7 @@ fn finish(mut ops: Vec<Op>, spec: &ModelSpec) -> Program {
             }
         }
         op.cached.iter().for_each(|&input| cached[input] = true);
-        for path in modules_around(&op.site) {
+        for path in modules_around(op) {
             let found = modules.iter().rposition(|module| module.path == path);
             op.module = found.unwrap_or_else(|| {
                 let parent = op.module;
@@ -233,9 +313,10 @@ fn finish(mut ops: Vec<Op>, spec: &ModelSpec) -> Program {
             modules[op.module].end = i + 1;
         }
     }
-    let parts = ops.iter().enumerate().filter_map(|(i, op)| Some(((op.layer?, op.part?), i))).collect();
+    let parts = ops.iter().enumerate().filter(|(_, op)| op.part.is_some());
+    let parts = parts.filter_map(|(i, op)| Some((Part::parse(&op.site)?, i))).collect();
     let sites = ops.iter().map(|op| op.site.clone()).collect();
     let module_paths = modules.iter().skip(1).map(|module| module.path.clone()).collect();
     let (n_layers, n_heads) = (spec.n_layers, spec.n_heads);
-    Program { ops, modules, sites, module_paths, index, parts, readers, cached, n_layers, n_heads }
+    Program { ops, modules, sites, module_paths, index, parts, readers, cached, once, n_layers, n_heads }
 }

@@ -40,11 +40,12 @@ pub fn at_op<'a>(
     context: &'a Context,
 ) -> Result<AtOp<'a>, TensorError> {
     if context.by_device.is_empty() {
+        let context = context.along(op.along);
         return Ok(AtOp { inputs: Cow::Borrowed(inputs), weights: Cow::Borrowed(weights), context });
     }
     let number = context.placement.number(op.place, op.layer);
     let device = &context.placement.devices()[number];
     let inputs = inputs.iter().map(|input| input.on(device)).collect::<Result<Vec<Value>, _>>()?;
     let weights = Cow::Owned(weights.at(device));
-    Ok(AtOp { inputs: Cow::Owned(inputs), weights, context: &context.by_device[number] })
+    Ok(AtOp { inputs: Cow::Owned(inputs), weights, context: context.by_device[number].along(op.along) })
 }

@@ -22,7 +22,10 @@ struct Parts {
     /// The rows of the batch that differ: one without padding.
     rows: Vec<Row>,
     padded: bool,
+    /// The columns of the queries.
     span: Range<usize>,
+    /// How many keys there are.
+    end: usize,
     device: Device,
     tensor: OnceLock<Tensor<4, Bool>>,
     keys: OnceLock<Value>,
@@ -105,7 +108,28 @@ fn mask(
     let rows = input.rows.iter().zip(positions).take(if padded { usize::MAX } else { 1 }).map(row).collect();
     let device = device.clone();
     let (tensor, keys, blind_tensors) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-    Some(Mask(Arc::new(Parts { rule, blind, rows, padded, span, device, tensor, keys, blind_tensors })))
+    let end = span.end;
+    Some(Mask(Arc::new(Parts { rule, blind, rows, padded, span, end, device, tensor, keys, blind_tensors })))
+}
+
+/// What queries of the columns `span` see of the tokens of another text: all but padding. None without any.
+pub fn across(source: &Input, span: Range<usize>, device: &Device) -> Option<Mask> {
+    if !source.is_padded() {
+        return None;
+    }
+    let rows = source.rows.iter().map(|row| Row { real: row.mask.clone(), positions: Vec::new() }).collect();
+    Some(Mask(Arc::new(Parts {
+        rule: Rule { causal: false, reach: None, real: false },
+        blind: Blind::All,
+        rows,
+        padded: true,
+        span,
+        end: source.length(),
+        device: device.clone(),
+        tensor: OnceLock::new(),
+        keys: OnceLock::new(),
+        blind_tensors: OnceLock::new(),
+    })))
 }
 
 impl Mask {
@@ -118,6 +142,7 @@ impl Mask {
             rows,
             padded: false,
             span: 0..length,
+            end: length,
             device: device.clone(),
             tensor: OnceLock::new(),
             keys: OnceLock::new(),
@@ -147,8 +172,8 @@ impl Mask {
 
     /// A number of keys of which the first `queries` queries of the span see no later one.
     pub(in crate::program) fn sees_up_to(&self, queries: usize) -> usize {
-        let Parts { rule, span, .. } = &*self.0;
-        if rule.causal { (span.start + queries).min(span.end) } else { span.end }
+        let Parts { rule, span, end, .. } = &*self.0;
+        if rule.causal { (span.start + queries).min(*end) } else { *end }
     }
 
     /// What query `query` of the span in row `row` of the batch attends to if it sees no key, `[S]`; `None` if it sees
@@ -169,14 +194,14 @@ impl Mask {
 
     /// The same for kernels of graphics devices; `None` on the CPU.
     pub(in crate::program) fn seen(&self) -> Option<Seen> {
-        let Parts { rule, rows, span, device, keys, .. } = &*self.0;
+        let Parts { rule, rows, span, end, device, keys, .. } = &*self.0;
         let made = || {
             let of = |row: &Row| -> Vec<i64> {
                 let position = |key: usize| row.positions.get(key).map_or(0, |position| *position as i64);
                 row.real.iter().enumerate().map(|(key, &real)| 2 * position(key) + i64::from(real)).collect()
             };
             let data = rows.iter().flat_map(of).collect();
-            Value::from_i64(data, &[rows.len(), span.end], device)
+            Value::from_i64(data, &[rows.len(), *end], device)
         };
         if device.is_cpu() {
             return None;
@@ -188,14 +213,14 @@ impl Mask {
     /// True where masked, `[B or 1, 1, T, S]`.
     pub(in crate::program) fn tensor(&self) -> Tensor<4, Bool> {
         let made = || {
-            let Parts { rule, rows, span, device, .. } = &*self.0;
-            let mut data = Vec::with_capacity(rows.len() * span.len() * span.end);
+            let Parts { rule, rows, span, end, device, .. } = &*self.0;
+            let mut data = Vec::with_capacity(rows.len() * span.len() * end);
             for row in rows {
                 for q in span.clone() {
-                    data.extend((0..span.end).map(|k| !rule.sees(q, k, row)));
+                    data.extend((0..*end).map(|k| !rule.sees(q, k, row)));
                 }
             }
-            Value::from_bool(data, &[rows.len(), 1, span.len(), span.end], device).bool_tensor()
+            Value::from_bool(data, &[rows.len(), 1, span.len(), *end], device).bool_tensor()
         };
         self.0.tensor.get_or_init(made).clone()
     }
@@ -203,8 +228,8 @@ impl Mask {
     /// The queries that see no key and what they attend to; `None` without any.
     pub(in crate::program) fn blind_tensors(&self) -> Option<BlindTensors> {
         let made = || {
-            let Parts { rows, span, device, .. } = &*self.0;
-            let (length, keys) = (span.len(), span.end);
+            let Parts { rows, span, end, device, .. } = &*self.0;
+            let (length, keys) = (span.len(), *end);
             let all: Vec<Option<Vec<f32>>> =
                 (0..rows.len()).flat_map(|row| (0..length).map(move |query| self.blind(row, query))).collect();
             if all.iter().all(Option::is_none) {

@@ -19,6 +19,7 @@ use crate::model::input::{Input, Row};
 use crate::model::placement::Placement;
 use crate::model::role::RolePlace;
 use crate::model::spec::{Count, Head, ModelSpec, Pool, Positions};
+use crate::program::Along;
 use crate::tensor::{Device, Value};
 
 /// What the ops of one pass read besides values and weights: everything that follows from the input alone. Clone is a
@@ -33,6 +34,8 @@ pub struct Context {
     placement: Placement,
     /// The same on each device, by its number; empty where there is only one.
     by_device: Arc<[Context]>,
+    /// What ops read that are not along the text itself, in a model with an encoder besides.
+    source: Option<Arc<OfSource>>,
     /// Token ids, `[B, T]`.
     pub(super) tokens: Value,
     /// Token types, `[B, T]`.
@@ -58,6 +61,16 @@ pub struct Context {
     /// The last column of the span that is not padding, `[B]`.
     pub(super) last_real: Value,
     pub(super) pooled: Pooled,
+}
+
+/// What ops read in a pass whose text has a source.
+struct OfSource {
+    /// Ops along the source. Only the pass of the prompt has it.
+    own: Option<Context>,
+    /// Ops that attend from the text to the source.
+    across: Context,
+    /// Tokens of the source, padding included.
+    length: usize,
 }
 
 /// The columns of the span that a sentence embedding is made of: real tokens after those that are skipped.
@@ -120,7 +133,9 @@ impl Context {
             positions.iter().map(|row| row[span.start - first..].to_vec()).collect()
         };
         let last = match spec.positions {
-            Positions::Learned { rows, .. } => rows.saturating_sub(1) as i64,
+            Positions::Learned { rows, .. } | Positions::Sines { most: Some(rows), .. } => {
+                rows.saturating_sub(1) as i64
+            }
             _ => i64::MAX,
         };
         let row_of_table = |row: i64| if by == 0 { row } else { (row + by).clamp(0, last) };
@@ -147,7 +162,7 @@ impl Context {
             (0..span.end).map(|column| row.mask[column] || column < first).collect()
         };
         let kept: Arc<[Vec<bool>]> = input.rows.iter().map(kept).collect();
-        Context {
+        let mut context = Context {
             padded: input.rows.iter().any(|row| row.mask[..span.end].contains(&false)),
             columns: kept.iter().flatten().any(|kept| !kept).then_some(kept),
             tokens: ints(&|row| row.ids[span.clone()].iter().map(|&id| i64::from(id)).collect()),
@@ -172,10 +187,37 @@ impl Context {
             real: real.tensor(),
             chosen: columns(&|row| last_token(row, pad)),
             last_real,
-            span,
+            span: span.clone(),
             placement: device.into(),
             by_device: Arc::new([]),
+            source: None,
+        };
+        if let Some(encoder) = &spec.encoder {
+            let source = input.source();
+            let length = source.length();
+            let own = (span.start == 0).then(|| Context::on_device(&encoder.spec, &source, 0..length, device, 0));
+            let masks = mask::across(&source, span, device).map(|mask| (None, mask)).into_iter().collect();
+            let across = Context { masks, bias: None, ..context.clone() };
+            context.source = Some(Arc::new(OfSource { own, across, length }));
         }
+        context
+    }
+
+    /// What an op reads, by the text that it is along.
+    ///
+    /// # Panics
+    /// For an op along the source in another pass than that of the prompt.
+    fn along(&self, along: Along) -> &Context {
+        match (along, self.source.as_deref()) {
+            (Along::Source, Some(source)) => source.own.as_ref().expect("the pass of the prompt computes it"),
+            (Along::Across, Some(source)) => &source.across,
+            _ => self,
+        }
+    }
+
+    /// Tokens of the text that an encoder reads besides, padding included; none without one.
+    pub fn source_length(&self) -> usize {
+        self.source.as_ref().map_or(0, |source| source.length)
     }
 
     /// The same for values in 64 bits, on the first device alone.
@@ -192,6 +234,11 @@ impl Context {
         for tensor in [&mut wide.real, &mut wide.pooled.mask, &mut wide.pooled.numbers] {
             *tensor = tensor.clone().cast(FloatDType::F64);
         }
+        let in_double = |source: &Arc<OfSource>| {
+            let own = source.own.as_ref().map(Context::in_double);
+            Arc::new(OfSource { own, across: source.across.in_double(), length: source.length })
+        };
+        wide.source = wide.source.as_ref().map(in_double);
         wide
     }
 
@@ -268,15 +315,21 @@ fn table_rows(spec: &ModelSpec, row: &Row, columns: Range<usize>, positions: &[u
         real.map(row_of).collect()
     };
     let start = columns.start;
-    match spec.positions {
-        Positions::Learned { count: Count::RealPlusTwo, .. } => {
+    let count_of = match spec.positions {
+        Positions::Learned { count, .. } | Positions::Sines { count, .. } => count,
+        Positions::None | Positions::Alibi(_) => Count::Seen,
+    };
+    match count_of {
+        Count::RealPlusTwo => {
             counted(count(&row.mask[..start], |real| *real), &mut row.mask[columns].iter().copied(), 1)
         }
-        Positions::Learned { count: Count::ById { pad }, .. } => {
+        Count::ColumnPlusTwo => columns.map(|column| column as i64 + 2).collect(),
+        Count::Column => columns.map(|column| column as i64).collect(),
+        Count::ById { pad } => {
             let real = |id: &u32| *id != pad;
             counted(count(&row.ids[..start], real), &mut row.ids[columns].iter().map(real), pad.into())
         }
-        _ => positions.iter().map(|&position| position as i64).collect(),
+        Count::Seen => positions.iter().map(|&position| position as i64).collect(),
     }
 }
 

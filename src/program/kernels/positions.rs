@@ -3,8 +3,36 @@
 use burn::tensor::Tensor;
 
 use super::host;
+use crate::model::spec::Waves;
 use crate::program::Context;
-use crate::tensor::Value;
+use crate::tensor::{TensorError, Value};
+
+/// Sines, then cosines, of the row of the position table that each token would have, `[B, T, d]`.
+///
+/// # Errors
+/// If the device fails.
+pub fn sines(waves: Waves, width: usize, context: &Context) -> Result<Value, TensorError> {
+    let pairs = width / 2;
+    let angle = |position: i64, pair: usize| match waves {
+        Waves::Even => position as f64 / 10000f64.powf(2.0 * pair as f64 / width as f64),
+        Waves::ToTheEnd { .. } => {
+            let step = (10000f64.ln() / (pairs.max(2) - 1) as f64) as f32;
+            f64::from(position as f32 * f64::from(pair as f32 * -step).exp() as f32)
+        }
+    };
+    let zero = |position: i64| matches!(waves, Waves::ToTheEnd { zero } if zero as i64 == position);
+    let rows = context.table_rows.read_i64()?;
+    let of = |&position: &i64| {
+        let of_pair = move |f: fn(f64) -> f64| {
+            (0..pairs).map(move |pair| if zero(position) { 0.0 } else { f(angle(position, pair)) as f32 })
+        };
+        of_pair(f64::sin).chain(of_pair(f64::cos))
+    };
+    let data: Vec<f32> = rows.iter().flat_map(of).collect();
+    let value = Value::from_f32(data, &[context.rows(), context.length(), width], context.device());
+    let dtype = context.real.dtype();
+    Ok(Value::float(value.tensor::<3>().cast(dtype)))
+}
 
 /// `[B, T, d]` or `[B, T, H, h]` with zeros at padding.
 pub fn real(x: &Value, context: &Context) -> Value {

@@ -24,7 +24,8 @@ use crate::debugger::Result;
 use crate::dumps::Tensors;
 use crate::lang::eval::Datum;
 use crate::lang::{Expr, LangError, SiteRef, Span, parse_expr};
-use crate::program::Kernel;
+use crate::model::role::WeightId;
+use crate::program::{Along, Kernel};
 use crate::tensor::Axis;
 use crate::tensor::ops::Reduction;
 
@@ -80,8 +81,14 @@ fn answered(console: &mut Console, all: &[Given], call: Call<'_>) -> Done {
 
 /// The op that is attributed to.
 fn site_of(console: &Console, given: &Given) -> Result<usize> {
-    let (text, span) = given.site.as_ref().map_or(("embed", Span::at(0)), |(text, span)| (text, *span));
+    let (text, span) = given.site.as_ref().map_or((embedding(console), Span::at(0)), |(text, span)| (text, *span));
     console.op_named(text, span)
+}
+
+/// The token embedding of the prompt: where there is an encoder besides a decoder, what the encoder reads.
+fn embedding(console: &Console) -> &'static str {
+    const OF_SOURCE: &str = "encoder.embed";
+    if console.session.run.program.op_of(OF_SOURCE).is_some() { OF_SOURCE } else { "embed" }
 }
 
 /// An error unless a site begins with positions, which `what` needs.
@@ -89,6 +96,13 @@ fn begins_with_positions(console: &Console, site: usize, what: &str) -> Result<(
     let op = &console.session.run.program.ops[site];
     match op.axes.get(1) {
         Some(Axis::Pos) => Ok(()),
+        Some(Axis::SourcePos) => {
+            let site = &op.site;
+            Err(format!(
+                "{what} is for positions that the decoder reads, and {site} has those of the source: give -at embed"
+            )
+            .into())
+        }
         _ => Err(format!("{what} needs positions, and {} does not begin with them", op.site).into()),
     }
 }
@@ -107,7 +121,7 @@ fn one(console: &mut Console, given: &Given, call: Call<'_>) -> Done {
         let message = format!("{} needs a site", method.name);
         return Err(mistake(message, start, "attr conductance -at L1.resid_post"));
     }
-    let at = if later { console.op_named("embed", start)? } else { site };
+    let at = if later { console.op_named(embedding(console), start)? } else { site };
     let hides = matches!(method.run, Run::Hiding(_));
     if hides || given.segments.is_some() {
         begins_with_positions(console, site, if hides { method.name } else { "-segments" })?;
@@ -191,8 +205,9 @@ impl Console {
     ) -> Result<Vec<Vec<f32>>> {
         let length = self.session.row_length();
         let of = |(baseline, span): &(Baseline, Span)| {
-            let ids = self.ids_of(baseline, *span, perturbs, end)?;
-            let site = self.session.run.program.ops[at].site.clone();
+            let op = &self.session.run.program.ops[at];
+            let (site, along) = (op.site.clone(), op.along);
+            let ids = self.ids_of(baseline, *span, (perturbs, along), end)?;
             let mean = if *baseline == Baseline::Mean { Some(self.mean_embedding(&site, *span)?) } else { None };
             let mut probe = Probe::new(&mut self.session, expr, at)?;
             let here = probe.here()?;
@@ -214,11 +229,21 @@ impl Console {
 
     /// The tokens that a baseline means, of which those after the column `end` are those of the text; none if it is not made
     /// of tokens.
-    fn ids_of(&self, baseline: &Baseline, span: Span, whole: bool, end: usize) -> Result<Option<Vec<u32>>> {
+    fn ids_of(
+        &self,
+        baseline: &Baseline,
+        span: Span,
+        (whole, along): (bool, Along),
+        end: usize,
+    ) -> Result<Option<Vec<u32>>> {
         let run = &self.session.run;
         let special = &run.model.special;
         let row = self.session.focused_row().ok_or("there is no text")?;
-        let (ids, after) = row.ids[..self.session.row_length()].split_at(end.min(self.session.row_length()));
+        let all = match (along, &row.source) {
+            (Along::Source, Some(source)) => &source.ids[..],
+            _ => &row.ids[..self.session.row_length()],
+        };
+        let (ids, after) = all.split_at(end.min(all.len()));
         let filled = |filler: u32| {
             let keeps = |id: u32| {
                 !whole && ([special.bos, special.cls, special.sep].contains(&Some(id)) && Some(id) != special.pad)
@@ -251,15 +276,17 @@ impl Console {
     /// The mean of all token embeddings, as the model scales them.
     fn mean_embedding(&mut self, site: &str, span: Span) -> Result<Vec<f32>> {
         let run = &self.session.run;
-        if site != "embed" {
+        if !matches!(site, "embed" | "encoder.embed") {
             let message = format!("the mean is that of the token embeddings, which {site} is none of");
             return Err(LangError::new(message, span).into());
         }
-        let scale = match run.program.op_of("embed").map(|op| &run.program.ops[op].kernel) {
+        let op = run.program.op_of(site).map(|op| &run.program.ops[op]);
+        let table = op.and_then(|op| op.weights.first()).map_or("W_E".into(), WeightId::to_string);
+        let scale = match op.map(|op| &op.kernel) {
             Some(Kernel::Embed { scale, masks }) => scale * masks.map_or(1.0, |masks| 1.0 - masks.trained),
             _ => 1.0,
         };
-        let Datum::Tensor(table) = self.evaluate(&parse_expr("param(\"W_E\")", 0)?)? else {
+        let Datum::Tensor(table) = self.evaluate(&parse_expr(&format!("param(\"{table}\")"), 0)?)? else {
             return Err("the model has no token embeddings".into());
         };
         let mean = table.reduce_axis(Reduction::Mean, 0)?.read_f64()?;

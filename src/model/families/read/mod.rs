@@ -40,6 +40,7 @@ pub fn decoder(family: &str, sizes: &Sizes, norm: Norm, head: Head) -> ModelSpec
         layers: sizes.layers(|_, layer| layer),
         residual: Residual::default(),
         head,
+        encoder: None,
     }
 }
 
