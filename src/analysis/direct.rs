@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use crate::debugger::{Mark, Result, RunError, Session, Target};
+use crate::model::dictionary::Stage;
 use crate::model::role::Role;
 use crate::model::spec::Act;
 use crate::program::{self, Kernel, Op, execute, pull_back};
@@ -44,18 +45,32 @@ pub struct Direct {
     pub parts: Vec<Part>,
     /// Neurons of dense MLPs: block, number, what it adds.
     pub neurons: Vec<(usize, usize, f64)>,
+    /// Features of dictionaries: the site of the features, number, what it adds.
+    pub features: Vec<(String, usize, f64)>,
 }
 
-/// Explains `sum(factor * logit(token))` at a position of the focused row. `neurons` asks for those too.
+/// What components are divided into.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Split {
+    #[default]
+    Components,
+    /// MLPs into their neurons too.
+    Neurons,
+    /// Where a dictionary is on the path, what it rebuilds into its features, its bias and its error; nothing before it.
+    Features,
+}
+
+/// Explains `sum(factor * logit(token))` at a position of the focused row. `split` says what else is asked for.
 ///
 /// # Errors
 /// If the model predicts no tokens or its head is not affine, or the pass has not come to its logits.
-pub fn direct(session: &mut Session, pos: usize, wanted: &[(usize, f64)], neurons: bool) -> Result<Direct> {
+pub fn direct(session: &mut Session, pos: usize, wanted: &[(usize, f64)], split: Split) -> Result<Direct> {
     let (pass, at) = session.run.branch().column(pos);
     let program = session.run.program.clone();
     let logits = program.op_of("logits").filter(|&op| matches!(program.ops[op].kernel, Kernel::Unembed { .. }));
     let logits = logits.ok_or("the model predicts no tokens, so no logit can be explained")?;
-    let mut walk = Walk { session, pass, at, gradients: BTreeMap::new(), parts: Vec::new(), neurons: Vec::new() };
+    let (gradients, parts, neurons, features) = (BTreeMap::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut walk = Walk { session, pass, at, gradients, parts, neurons, features, split };
     let mut op = program.ops[logits].clone();
     let mut capped = false;
     if let Kernel::Unembed { softcap, .. } = &mut op.kernel {
@@ -79,14 +94,14 @@ pub fn direct(session: &mut Session, pos: usize, wanted: &[(usize, f64)], neuron
     }
     walk.gradients.insert(hidden, g);
     while let Some((number, g)) = walk.gradients.pop_last() {
-        walk.op(number, &program.ops[number], g, neurons)?;
+        walk.op(number, &program.ops[number], g)?;
     }
     if walk.parts.iter().all(|part| part.layer.is_none()) {
         return Err("the head of this model is not affine: its logits are not a sum over components".into());
     }
-    let (mut parts, neurons) = (walk.parts, walk.neurons);
+    let (mut parts, neurons, features) = (walk.parts, walk.neurons, walk.features);
     parts.reverse();
-    Ok(Direct { value, capped, parts, neurons })
+    Ok(Direct { value, capped, parts, neurons, features })
 }
 
 struct Walk<'a> {
@@ -97,6 +112,8 @@ struct Walk<'a> {
     gradients: BTreeMap<usize, Vec<f64>>,
     parts: Vec<Part>,
     neurons: Vec<(usize, usize, f64)>,
+    features: Vec<(String, usize, f64)>,
+    split: Split,
 }
 
 impl Walk<'_> {
@@ -129,7 +146,7 @@ impl Walk<'_> {
     }
 
     /// Passes a gradient on through an affine op, or counts what the op adds.
-    fn op(&mut self, number: usize, op: &Op, g: Vec<f64>, neurons: bool) -> Result<()> {
+    fn op(&mut self, number: usize, op: &Op, g: Vec<f64>) -> Result<()> {
         match &op.kernel {
             Kernel::Same => self.add(op.inputs[0], g),
             Kernel::Scale { factor } => self.add(op.inputs[0], g.iter().map(|x| x * factor).collect()),
@@ -156,12 +173,23 @@ impl Walk<'_> {
                 }
                 self.add(op.inputs[0], back);
             }
+            Kernel::Dictionary(Stage::Out, _) if self.split == Split::Features => self.dictionary(op, &g)?,
+            Kernel::Dictionary(Stage::Out, _) => {
+                let site = op.inputs[0];
+                let (out, before) = (self.here(number)?.read_f64()?, self.here(site)?.read_f64()?);
+                // What edits of features have changed.
+                if out != before {
+                    self.bias(op, dot(&g, &out) - dot(&g, &before));
+                }
+                self.add(site, g);
+            }
             Kernel::Output if op.part == Some(program::Part::AttnOutput) => self.heads(number, op, &g)?,
             _ => {
                 let share = dot(&g, &self.here(number)?.read_f64()?);
                 // Other linear layers of a block read no neurons.
                 let of_mlp = matches!(op.part, Some(program::Part::MlpOutput | program::Part::DenseOutput));
-                if let (Kernel::Linear { .. }, Some(layer), true) = (&op.kernel, op.layer, neurons && of_mlp) {
+                let neurons = self.split == Split::Neurons && of_mlp;
+                if let (Kernel::Linear { .. }, Some(layer), true) = (&op.kernel, op.layer, neurons) {
                     self.neurons(op, layer, &g)?;
                 }
                 self.push(Component::Site(op.site.clone()), op.layer, share, Vec::new());
@@ -183,15 +211,20 @@ impl Walk<'_> {
     fn heads(&mut self, number: usize, op: &Op, g: &[f64]) -> Result<()> {
         let layer = op.layer.unwrap_or(0);
         let mut of_z = self.back(op, g)?;
-        let mix = op.inputs[0];
-        let z = self.here(mix)?;
+        let z = self.here(op.inputs[0])?;
+        // A dictionary may be behind what heads mix.
+        let program = self.session.run.program.clone();
+        let mut mix = op.inputs[0];
+        while let Kernel::Dictionary(Stage::Out, _) = program.ops[mix].kernel {
+            mix = program.ops[mix].inputs[0];
+        }
         let (heads, width) = (z.shape()[2], z.shape()[3]);
         let z = z.read_f64()?;
         let share = dot(g, &self.here(number)?.read_f64()?);
         let mut sum = 0.0;
         let adds = |head: usize| dot(&of_z[head * width..][..width], &z[head * width..][..width]);
         let adds: Vec<f64> = (0..heads).map(adds).collect();
-        let mixed = &self.session.run.program.clone().ops[mix];
+        let mixed = &program.ops[mix];
         let mix = match (&mixed.kernel, mixed.inputs.as_slice()) {
             (Kernel::Gated(Act::Sigmoid), &[gate, mix]) => {
                 // What heads mix is worth less by its gate.
@@ -237,6 +270,28 @@ impl Walk<'_> {
             pattern[head * keys + k] * dot(g, v)
         };
         Ok((0..heads).map(|head| (0..keys).map(|k| of_key(head, k)).collect()).collect())
+    }
+
+    /// What each feature of a dictionary adds, what its bias does, and what its error does.
+    fn dictionary(&mut self, op: &Op, g: &[f64]) -> Result<()> {
+        let program = self.session.run.program.clone();
+        let &[_, _, _, acts, recon, error] = &op.inputs[..] else {
+            return Err(format!("{} is incomplete", op.site).into());
+        };
+        let (of_acts, of_recon, of_error) = (&program.ops[acts], &program.ops[recon], &program.ops[error]);
+        // The decoder is affine: its gradient at the features is what each is worth.
+        let worth = self.back(of_recon, g)?;
+        let features = self.here(acts)?.read_f64()?;
+        let whole = dot(g, &self.here(recon)?.read_f64()?);
+        let adds: Vec<f64> = worth.iter().zip(&features).map(|(worth, x)| worth * x).collect();
+        let active = adds.iter().enumerate().filter(|(feature, _)| features[*feature] != 0.0);
+        self.features.extend(active.map(|(feature, adds)| (of_acts.site.clone(), feature, *adds)));
+        let sum: f64 = adds.iter().sum();
+        self.bias(of_recon, whole - sum);
+        self.push(Component::Site(of_acts.site.clone()), op.layer, sum, Vec::new());
+        let left = dot(g, &self.here(error)?.read_f64()?);
+        self.push(Component::Site(of_error.site.clone()), op.layer, left, Vec::new());
+        Ok(())
     }
 
     fn neurons(&mut self, op: &Op, layer: usize, g: &[f64]) -> Result<()> {

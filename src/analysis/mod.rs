@@ -5,6 +5,7 @@ pub mod attention;
 pub mod attribution;
 pub mod circuits;
 pub mod counterfactual;
+pub mod dictionary;
 pub mod direct;
 pub mod graph;
 pub mod health;

@@ -7,7 +7,7 @@ use super::health::{Measured, measured};
 use crate::debugger::{Result, Run, RunError, Session, Settings};
 use crate::model::bundled::BUNDLED;
 use crate::model::role::{Role, RoleKind, WeightId};
-use crate::model::spec::Head;
+use crate::model::spec::{Head, UNBOUNDED};
 use crate::model::{Input, Model, load};
 use crate::tensor::{Device, step};
 
@@ -106,8 +106,10 @@ pub fn input(session: &Session, chat: bool) -> Vec<Measured> {
         }
     }
     let length = session.focused_row().map_or(0, |row| row.len());
-    let at = format!("{length} tokens, {} positions", spec.max_positions);
-    found.push(measured("positions", at, length as f64 / spec.max_positions.max(1) as f64));
+    if spec.max_positions != UNBOUNDED {
+        let at = format!("{length} tokens, {} positions", spec.max_positions);
+        found.push(measured("positions", at, length as f64 / spec.max_positions.max(1) as f64));
+    }
     found
 }
 

@@ -87,6 +87,10 @@ pub fn run_server(door: &Door, options: &Options) -> color_eyre::Result<i32> {
     if options.connect.is_some() {
         return complain("--connect is an option of clients, and not of a server", 2);
     }
+    let open = match door.open() {
+        Ok(open) => open,
+        Err(error) => return complain(&error.to_string(), 2),
+    };
     let used =
         if *door == Door::Stdio || std::env::args().nth(2).is_some_and(|word| word.contains('=')) { 3 } else { 4 };
     let arguments = std::env::args_os().skip(used).map(|word| word.to_string_lossy().into_owned()).collect();
@@ -122,9 +126,7 @@ pub fn run_server(door: &Door, options: &Options) -> color_eyre::Result<i32> {
         let ending = hub.clone();
         std::thread::spawn(move || signals.forever().for_each(|_| ending.shut_down()));
     }
-    if let Err(error) = remote::serve(&hub, door) {
-        return complain(&error.to_string(), 2);
-    }
+    remote::serve(&hub, open);
     match hub.failure() {
         Some(failure) => complain(&failure, MODEL_FAILED),
         None => Ok(0),

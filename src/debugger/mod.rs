@@ -5,6 +5,7 @@
 
 mod branch;
 mod cache;
+mod dictionaries;
 mod edit;
 mod edit_file;
 mod error;
@@ -16,6 +17,7 @@ mod names;
 pub mod params;
 mod pass;
 mod prompt_pass;
+mod renumber;
 mod run;
 mod sampling;
 mod scope;
@@ -26,6 +28,7 @@ mod trail;
 mod travel;
 
 pub use branch::{Branch, RecordStatus};
+pub use dictionaries::Dictionaries;
 pub use edit::{Ablation, Change, Edit, Target};
 pub use edit_file::EditFile;
 pub use error::{Error, Result};

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use crate::dumps::reader;
 use crate::lang::SiteTable;
 use crate::model::Weights;
+use crate::model::dictionary::Stage;
 use crate::model::role::{ENCODER, Role};
-use crate::program::{Part, Program};
+use crate::program::{Kernel, Part, Program};
 
 pub struct Names {
     program: Arc<Program>,
@@ -49,6 +50,14 @@ impl Names {
                 let paths = [&file.name, file.file_name()].map(|name| name.rsplit_once('.'));
                 aliases.extend(paths.into_iter().flatten().map(|(path, _)| (path.to_string(), op.site.clone())));
             }
+        }
+        // SAELens names what dictionaries compute by the site: `blocks.5.resid_post.acts`.
+        for op in &program.ops {
+            let Kernel::Dictionary(Stage::Out, _) = op.kernel else { continue };
+            let behind = &program.ops[op.inputs[0]];
+            let own = op.site.trim_end_matches(Stage::Out.name());
+            let named = |stage: Stage| (format!("{}.{}", behind.site, stage.name()), format!("{own}{}", stage.name()));
+            aliases.extend(Stage::ALL.map(named));
         }
         let on_request = (0..program.n_layers())
             .map(|layer| Part::Result.site(layer))

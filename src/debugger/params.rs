@@ -71,6 +71,9 @@ pub fn shown(id: WeightId, value: &Value, spec: &ModelSpec) -> Value {
         Role::W_in | Role::W_gate => (as_is(), &[Axis::Dim, Axis::Neuron]),
         Role::W_out => (as_is(), &[Axis::Neuron, Axis::Dim]),
         Role::b_in | Role::b_gate => (as_is(), &[Axis::Neuron]),
+        Role::DictEnc => (as_is(), &[Axis::Dim, Axis::Feature]),
+        Role::DictDec => (as_is(), &[Axis::Feature, Axis::Dim]),
+        Role::DictEncB | Role::DictGain | Role::DictThreshold | Role::DictGateB => (as_is(), &[Axis::Feature]),
         _ => return value.clone(),
     };
     laid.map_or_else(|_| value.clone(), |laid| laid.with_axes(axes))

@@ -51,6 +51,11 @@ impl Trail {
         Some(place)
     }
 
+    /// The places under other marks.
+    pub(super) fn renumber(&mut self, by: impl Fn(Mark) -> Mark) {
+        self.places.iter_mut().for_each(|(_, at)| *at = by(*at));
+    }
+
     /// Where the cursor is among the places, counted from 1, and how many there are.
     pub fn position(&self) -> (usize, usize) {
         ((self.at + 1).min(self.places.len()), self.places.len())

@@ -7,6 +7,7 @@
 
 use super::{LangError, Result, SiteRef, Span};
 use crate::model::role::ENCODER;
+use crate::model::dictionary::Stage;
 
 /// The names of one program, which is all that resolution needs of it.
 pub trait SiteTable {
@@ -29,7 +30,8 @@ pub trait SiteTable {
     }
     /// The modules, in program order: `blocks.5`, `blocks.5.attn`.
     fn modules(&self) -> &[String];
-    /// The output site of a module that is named by its path in the checkpoint.
+    /// The site that has another name: the output of a module, by its path in the checkpoint; a value of a dictionary, by
+    /// the site that it is behind.
     fn alias(&self, path: &str) -> Option<String>;
 }
 
@@ -92,7 +94,7 @@ pub fn canonical(text: &str, table: &dyn SiteTable, span: Span) -> Result<Spelli
         match part {
             "attn_scores" if name.last().is_some_and(|n| n == "attn") => name.push("scores".to_string()),
             "attn_scores" => name.extend(["attn".to_string(), "scores".to_string()]),
-            part => name.push(part.to_string()),
+            part => name.push(Stage::of_hook(part).map_or(part, |stage| stage.name()).to_string()),
         }
     }
     let prefix = if encoder { ENCODER } else { "" };
@@ -140,7 +142,7 @@ pub fn resolve(site: &SiteRef, table: &dyn SiteTable, block: Option<usize>) -> R
     }
     let spelling = canonical(&site.text, table, site.span)?;
     let relative = block.filter(|_| spelling.layer.is_none()).map(|b| format!("blocks.{b}.{}", spelling.text));
-    let alias = || table.alias(&site.text).and_then(|name| found(&name));
+    let alias = || table.alias(&site.text).or_else(|| table.alias(&spelling.text)).and_then(|name| found(&name));
     match found(&spelling.text).or_else(|| relative.and_then(|name| found(&name))).or_else(alias) {
         Some(mut resolved) => {
             if let (Some(head), Some(layer)) = (spelling.head, spelling.layer) {

@@ -252,6 +252,7 @@ fn held(
                 run,
                 period,
                 shape: shape_of(spec, id),
+                apart: None,
             };
             offset += run;
             let on = used_by(id);

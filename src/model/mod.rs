@@ -6,6 +6,7 @@ pub mod chat;
 pub mod checkpoint;
 pub mod compare;
 pub mod config;
+pub mod dictionary;
 mod error;
 pub mod families;
 pub mod file;

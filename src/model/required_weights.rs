@@ -377,6 +377,8 @@ pub fn shape_of(spec: &ModelSpec, id: WeightId) -> Vec<usize> {
         MixQ | MixK | MixV | MixGate | MixX | MixOutGate | MixXB | MixGateB | MixOutGateB | MixA | MixB | MixConvQ
         | MixConvK | MixConvV | MixConvQB | MixConvKB | MixConvVB | MixConv | MixConvB | MixRate | MixStep
         | MixSkip | MixNormW | MixO | MixOB | MixStepW | MixANormW | MixKNormW | MixQNormW => vec![0],
+        // Of dictionaries, whose files say it.
+        DictEnc | DictEncB | DictGain | DictThreshold | DictGateB | DictDec | DictDecB | DictSkip => vec![0],
         QNormW | QNormB => per_head(spec.n_heads),
         KNormW | KNormB => per_head(kv_heads),
         Sinks => vec![spec.n_heads],

@@ -261,6 +261,21 @@ roles! {
         PlePostLnB: Vector = "ple_post_ln.b",
         /// What the output of the block is multiplied by, `[1]`.
         BlockScale: Vector = "block_scale",
+        /// Encoder of a dictionary of features, `[d, n]`, by the number of the dictionary.
+        DictEnc: Linear = "dict.W_enc",
+        /// What is added before the choice of features, `[n]`.
+        DictEncB: Vector = "dict.b_enc",
+        /// What the product with the encoder is multiplied by, `[n]`.
+        DictGain: Vector = "dict.gain",
+        /// Thresholds `[n]` above which features are active.
+        DictThreshold: Vector = "dict.threshold",
+        /// Bias `[n]` of the gates of features.
+        DictGateB: Vector = "dict.b_gate",
+        /// Decoder of a dictionary of features, a row for each, `[n, d]`.
+        DictDec: Table = "dict.W_dec",
+        DictDecB: Vector = "dict.b_dec",
+        /// What a transcoder adds of its input, `[d, d]`.
+        DictSkip: Linear = "dict.W_skip",
     }
     After {
         /// Gain `[d]` of the final norm.
@@ -294,6 +309,11 @@ roles! {
 }
 
 impl Role {
+    /// Whether it is a weight of a dictionary of features, and not of a model.
+    pub fn is_of_dictionary(self) -> bool {
+        (Role::DictEnc..=Role::DictSkip).contains(&self)
+    }
+
     /// Whether it is a convolution of each channel, `[channels, taps]`.
     pub fn is_convolution(self) -> bool {
         matches!(self, Role::MixConv | Role::MixConvQ | Role::MixConvK | Role::MixConvV)

@@ -2,12 +2,14 @@
 
 use super::context::at_op;
 use super::kernels::attention::Scoring;
+use super::kernels::dictionary::{self, Coder};
 use super::kernels::experts::{Form, Mixture, Projections};
 use super::kernels::recurrence::Recurrence;
 use super::kernels::selective::Scan;
 use super::kernels::{attention, basic, experts, heads, norm, positions, recurrence, relative, routing, selective};
 use super::shape::check_room;
 use super::{Context, Kernel, Op};
+use crate::model::dictionary::Stage;
 use crate::model::required_weights::{expert_biases, expert_roles, shared_roles};
 use crate::model::role::{Role, WeightId};
 use crate::model::weights::Weights;
@@ -186,6 +188,21 @@ fn computed(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> 
         }
         Kernel::Sentence(sentence) => heads::sentence(&inputs[0], sentence, context),
         Kernel::UnitLength => heads::unit_length(&inputs[0]),
+        Kernel::Dictionary(stage, coding) => {
+            let coder = Coder { coding: *coding, ids: &op.weights, weights };
+            match (stage, inputs) {
+                (Stage::In, [site]) => dictionary::input(site, coding.centred),
+                (Stage::Enc, [x]) => coder.enc(x)?,
+                (Stage::Pre, [enc]) => coder.pre(enc)?,
+                (Stage::Acts, [pre, enc]) => coder.acts(pre, enc)?,
+                (Stage::Recon, [acts, x]) => coder.recon(acts, x)?,
+                (Stage::Error, [site, enc, x]) => coder.error(site, enc, x)?,
+                (Stage::Out, [site, enc, x, acts, recon, error]) => {
+                    coder.out(&dictionary::Read { site, enc, x, acts, recon, error })?
+                }
+                _ => panic!("{} reads {} values", op.site, inputs.len()),
+            }
+        }
     };
     Ok(value.with_axes(&op.axes).whole().held_in(weights.precision()))
 }

@@ -7,6 +7,7 @@
 pub mod bare;
 mod compile;
 mod context;
+mod dictionaries;
 mod interpreter;
 mod kernels;
 mod lens;
@@ -20,6 +21,7 @@ mod vjp;
 
 pub use compile::compile;
 pub use context::Context;
+pub use dictionaries::with_dictionaries;
 pub use interpreter::execute;
 pub use lens::{lens, lens_start};
 pub use op::{Along, Kernel, Module, Op, Program, Side};

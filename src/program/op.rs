@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::Part;
+use crate::model::dictionary::{Coding, Stage};
 use crate::model::placement::Placement;
 use crate::model::role::{ENCODER, RolePlace, WeightId};
 use crate::model::spec::{
@@ -135,6 +136,8 @@ pub enum Kernel {
     Sentence(Sentence),
     /// A vector divided by its length.
     UnitLength,
+    /// A step of a dictionary of features.
+    Dictionary(Stage, Coding),
 }
 
 impl Kernel {

@@ -4,6 +4,7 @@ use super::context::at_op;
 use super::kernels::recurrence::Recurrence;
 use super::kernels::{basic, host};
 use super::{Context, Kernel, Op, execute};
+use crate::model::dictionary::Stage;
 use crate::model::weights::Weights;
 use crate::tensor::ops::{BinaryOp, Slice};
 use crate::tensor::{TensorError, Value, proceed};
@@ -83,6 +84,13 @@ fn closed(
         |seed: &Value| -> Result<Value, TensorError> { Ok(basic::back_through(seed, &weights.get(op.weights[0])?)) };
     let some = |found: Vec<Value>| found.into_iter().map(Some).collect::<Vec<Option<Value>>>();
     Ok(Some(match &op.kernel {
+        // What is rebuilt and the error add up to the stream; what they are made of has gradients by way of them.
+        Kernel::Dictionary(Stage::Out, _) => {
+            let flat = seed.clone().reshaped(inputs[4].shape());
+            vec![None, None, None, None, Some(flat.clone()), Some(flat)]
+        }
+        // The two ways cancel exactly where nothing is edited, and nothing goes back then.
+        Kernel::Dictionary(Stage::In | Stage::Enc, _) if zeros(seed) => vec![None; inputs.len()],
         Kernel::Linear { heads: None, clip: None, factor } => vec![Some(basic::scale(back(seed)?, *factor))],
         Kernel::Linear { heads: Some(_), clip: None, factor } => {
             vec![Some(basic::scale(back(&basic::join_heads(seed))?, *factor))]
@@ -135,6 +143,11 @@ fn closed(
         }
         _ => return Ok(None),
     }))
+}
+
+/// Whether a seed in host memory is zero throughout.
+fn zeros(seed: &Value) -> bool {
+    seed.host_f32().is_some_and(|data| data.as_slice().iter().all(|x| *x == 0.0))
 }
 
 /// The positions of a seed `[B, T, V]` in host memory that are not all zeros, `row * T + position`, and the seed there,

@@ -24,5 +24,5 @@ pub use client::{Connected, connect, connect_line};
 pub use frame::WireError;
 pub use hub::Hub;
 pub use line::{Line, Target};
-pub use serve::{Door, relay, serve};
+pub use serve::{Door, Open, relay, serve};
 pub use wire::{PROTOCOL, again};

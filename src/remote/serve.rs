@@ -32,13 +32,26 @@ pub enum Door {
     Socket(PathBuf),
 }
 
+/// A door that is open. A socket is removed when it is dropped.
+pub struct Open(Option<(UnixListener, Remove)>);
+
+impl Door {
+    /// Opens it. This is to be done before other threads make files: it changes for a moment who may read them.
+    ///
+    /// # Errors
+    /// If the socket cannot be made.
+    pub fn open(&self) -> io::Result<Open> {
+        Ok(Open(match self {
+            Door::Stdio => None,
+            Door::Socket(path) => Some((listen(path)?, Remove(path.clone()))),
+        }))
+    }
+}
+
 /// Serves an engine. Returns when it has ended, or with [`Door::Stdio`] when the connection has.
-///
-/// # Errors
-/// If the socket cannot be made.
-pub fn serve(hub: &Hub, door: &Door) -> io::Result<()> {
-    match door {
-        Door::Stdio => {
+pub fn serve(hub: &Hub, door: Open) {
+    match door.0 {
+        None => {
             let line = Line {
                 input: Box::new(io::stdin()),
                 output: Box::new(io::stdout()),
@@ -64,15 +77,11 @@ pub fn serve(hub: &Hub, door: &Door) -> io::Result<()> {
             });
             _ = end.recv();
             hub.shut_down();
-            Ok(())
         }
-        Door::Socket(path) => {
-            let socket = listen(path)?;
-            let _remove = Remove(path.clone());
+        Some((socket, _remove)) => {
             let accepting = hub.clone();
             std::thread::spawn(move || accept(&accepting, &socket));
             hub.wait(false);
-            Ok(())
         }
     }
 }

@@ -26,6 +26,8 @@ named! {
         Label = "label",
         /// Feature of a key by which a state is read.
         Key = "key",
+        /// Entry of a dictionary of features.
+        Feature = "feature",
     }
 }
 

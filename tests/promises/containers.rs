@@ -123,8 +123,8 @@ pub fn difference(a: &mut Session, b: &mut Session) -> (f64, String, usize) {
 }
 
 /// What a GGUF file holds is what the checkpoint holds, so most models agree bit for bit. What can differ: numbers of the
-/// configuration, which the file has in 32 bits (an epsilon, a base, a factor: 6e-8 of each), and gains of Gemma and Nemotron,
-/// to which the converter adds 1 in 32 bits.
+/// configuration, which the file has in 32 bits (an epsilon, a base, a factor: 6e-8 of each), gains of Gemma and Nemotron,
+/// to which the converter adds 1 in 32 bits, and rates of decay, which it has as exponentials of what the checkpoint has.
 const TOLERANCE: f64 = 1e-6;
 
 #[test]

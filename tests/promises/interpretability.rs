@@ -178,7 +178,7 @@ fn direct_logit_attribution_is_the_formula_and_adds_up() {
 
 #[test]
 fn neurons_and_sources_add_up_to_what_they_are_parts_of() {
-    use llmdbg::analysis::direct::{Component, direct};
+    use llmdbg::analysis::direct::{Component, Split, direct};
     for name in ["gpt2", "llama", "falcon", "qwen3"] {
         let mut b = Bench::new(name, &[crate::common::NURSE]);
         if name == "gpt2" {
@@ -187,7 +187,7 @@ fn neurons_and_sources_add_up_to_what_they_are_parts_of() {
         }
         b.run("run");
         let last = b.console.session.focus_pos();
-        let found = direct(&mut b.console.session, last, &[(7, 1.0)], true).unwrap();
+        let found = direct(&mut b.console.session, last, &[(7, 1.0)], Split::Neurons).unwrap();
         let mut compared = 0;
         for part in &found.parts {
             match &part.component {

@@ -20,6 +20,7 @@ mod containers;
 mod cookbook;
 mod devices;
 mod diagnosis;
+mod dictionaries;
 mod diff;
 mod documents;
 mod editors;

@@ -254,6 +254,7 @@ fn the_examples_of_the_manual_print_what_it_says() {
         "attribution.md",
         "comparing.md",
         "explaining.md",
+        "features.md",
     ]
     .into_iter()
     .for_each(check_examples);

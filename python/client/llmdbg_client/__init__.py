@@ -106,7 +106,18 @@ class Session:
             return cls._over(shlex.split(target))
         line = socket.socket(socket.AF_UNIX)
         line.connect(target)
-        return cls(line.makefile("rb"), line.makefile("wb"), line.close)
+        source, sink = line.makefile("rb"), line.makefile("wb")
+
+        def close() -> None:
+            try:
+                line.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # The other end has closed it already.
+            source.close()
+            sink.close()
+            line.close()
+
+        return cls(source, sink, close)
 
     @classmethod
     def _over(cls, words: Sequence[str]) -> Session:

@@ -1,6 +1,6 @@
 //! `dla` and `explain`: which components make a logit, and from which tokens they take it.
 
-use crate::analysis::direct::{Component, Direct, Part, direct};
+use crate::analysis::direct::{Component, Direct, Part, Split, direct};
 use crate::analysis::lens::{Reading, points, trajectory};
 use crate::answer::numbers::significant;
 use crate::answer::text::quoted;
@@ -43,20 +43,32 @@ impl Question {
     }
 }
 
-/// `dla [-target TOKEN [-foil TOKEN]] [-pos P] [-by component|head|position|neuron] [-top N]`.
+/// `dla [-target TOKEN [-foil TOKEN]] [-pos P] [-by component|head|position|neuron|feature] [-top N]`.
 pub fn dla(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = call.options()?;
     no_more(&left, "dla -target TOKEN -by head")?;
     let (by, span) = given.value("-by").map_or(("component", call.end()), |word| (&word.text, word.span));
     let question = console.question(given.value("-pos"), &given)?;
-    let found = direct(&mut console.session, question.pos, &question.wanted(), by == "neuron")?;
+    let split = match by {
+        "neuron" => Split::Neurons,
+        "feature" => Split::Features,
+        _ => Split::Components,
+    };
+    let found = direct(&mut console.session, question.pos, &question.wanted(), split)?;
     let title = heading(console, &question, &found);
     let table = match by {
         "component" => components(&found, title),
         "head" => heads(console, &found, title),
         "position" | "pos" => positions(console, &found, title),
         "neuron" => neurons(&found, title)?,
-        other => return Err(mistake(format!("no such part {other}"), span, "component, head, position, or neuron")),
+        "feature" => features(console, &found, title)?,
+        other => {
+            return Err(mistake(
+                format!("no such part {other}"),
+                span,
+                "component, head, position, neuron, or feature",
+            ));
+        }
     };
     Ok(given.rows(table.by_size(1, LISTED))?.into())
 }
@@ -68,7 +80,7 @@ pub fn explain(console: &mut Console, call: Call<'_>) -> Done {
     let question = console.question(left.first().or(given.value("-pos")), &given)?;
     let states = points(&console.session.run.program, false);
     let readings = trajectory(&mut console.session, question.pos, &states, None)?;
-    let found = direct(&mut console.session, question.pos, &question.wanted(), true)?;
+    let found = direct(&mut console.session, question.pos, &question.wanted(), Split::Neurons)?;
     let mut table = Table::new(["", "Where", "What", "Share"]).title(heading(console, &question, &found));
     let here = quoted(&console.name_of(Axis::Pos, question.pos));
     if let Some(last) = readings.last() {
@@ -180,6 +192,31 @@ fn neurons(found: &Direct, title: String) -> Result<Table> {
     let rows = found.neurons.len().saturating_sub(NEURONS);
     table.more = (rows > 0).then_some(More { rows, sum: Some(sum), listable: false });
     Ok(table)
+}
+
+/// Features of dictionaries on the path, and what else adds.
+fn features(console: &Console, found: &Direct, title: String) -> Result<Table> {
+    if found.features.is_empty() {
+        return Err("no dictionary with an active feature is on the direct path; \"sae load\" puts one there".into());
+    }
+    let mut rows: Vec<(String, f64, String)> = found
+        .features
+        .iter()
+        .map(|(site, feature, share)| {
+            let label = console.label_of(site, *feature).unwrap_or_default();
+            (format!("{}[{feature}]", short_site(site)), *share, label)
+        })
+        .collect();
+    let whole: Vec<String> = found.features.iter().map(|(site, ..)| short_site(site)).collect();
+    for part in &found.parts {
+        let name = name(&part.component);
+        if !whole.contains(&name) {
+            rows.push((name, part.share, String::new()));
+        }
+    }
+    let bars = Bars::of(rows.iter().map(|(_, share, _)| *share));
+    let rows = rows.into_iter().map(|(name, share, label)| (name, share, bars.bar(share), label));
+    Ok(Table::new(["Feature", "Share", "", "Label"]).title(title).rows(rows))
 }
 
 /// The neurons that add most, by name.

@@ -10,6 +10,7 @@ mod attr;
 pub(crate) mod backward;
 mod circuits;
 mod dla;
+mod feature;
 pub(crate) mod graph;
 pub(crate) mod heads;
 mod layers;
@@ -18,6 +19,7 @@ mod neuron;
 mod nonfinite;
 mod patch;
 mod probe;
+mod sae;
 mod shown;
 mod stream;
 mod why;
@@ -150,6 +152,52 @@ pub const COMMANDS: &[Command] = &[
         ..LOOKING
     },
     Command {
+        name: "sae",
+        usage: "sae\nsae load SOURCE [at SITE [to SITE]] as NAME [-force] [-centred]\nsae unload NAME\nsae fit [NAME]\nsae labels NAME FILE",
+        about: "load a sparse autoencoder or transcoders, whose features become sites behind the one that they are of",
+        help: "SOURCE is a file or folder of SAELens, Gemma Scope, sparsify, dictionary_learning, Llama Scope, Qwen Scope, Goodfire \
+               or circuit-tracer, such a file or folder of a repository in the cache of the hub (org/name:FOLDER), or a dictionary that \
+               comes with the program. Its sites are NAME.in, enc, pre, acts, recon, error and \
+               out in the block of the site, such as L5.NAME.acts. They are off the path: out is the site, bit by bit, until \
+               pre, acts, recon or error is edited. Then the site changes by what the decoder makes of the changes of features. fit shows how \
+               well it rebuilds the current text: features active at a position (L0), the variance explained, and the loss with \
+               what is rebuilt in the place of the site. One that explains less than nothing is refused without -force. A file of \
+               labels is JSON of features and texts, JSON lines as Neuronpedia exports them, or lines of a feature, a comma and a text.",
+        options: &[
+            ("-force", "load it although it does not fit"),
+            (
+                "-centred",
+                "it is of values without their mean over features, as of a model with centred writing weights",
+            ),
+        ],
+        examples: &[
+            "run\nsae load tiny-gpt2-sae as f\nprint/5t L2.f.acts[-1]",
+            "sae load tiny-gpt2-sae as f\nbreak L2.f.acts if max($[-1]) > 1\nrun",
+            "run\nsae load tiny-gpt2-transcoders as t\nsae fit t",
+            "sae load tiny-gpt2-sae as f\nsae unload f",
+        ],
+        takes: Takes::Words(&sae::WORDS),
+        run: sae::run,
+        ..CHANGING
+    },
+    Command {
+        name: "feature",
+        usage: "feature NAME[N] [FILE] [-top N]",
+        about: "which tokens activate a feature of a dictionary, in this text or over a file of texts, and which tokens its \
+                decoder promotes",
+        help: "NAME is the dictionary, with its block where it is one of several: L1.f[12]. FILE has one text in each line; each is run as a \
+               separate pass, with the edits of this branch. Promoted tokens come from W_dec W_U of the feature: the direct path, \
+               without the final norm.",
+        options: &[("-top N", "rows, 8 by default")],
+        examples: &[
+            "run\nsae load tiny-gpt2-sae as f\nfeature f[0]",
+            "shell printf 'The nurse said that\\nThe dog\\n' > texts.txt\nsae load tiny-gpt2-sae as f\nfeature f[1] texts.txt -top 3",
+        ],
+        takes: Takes::File,
+        run: feature::run,
+        ..LOOKING
+    },
+    Command {
         name: "probe",
         usage: "probe FILE [-metric EXPR] [-by FIELD] [-carriers|-words] [-limit N] [-seed S]",
         about: "a number over many prompts, by group, with intervals; what causes the difference between two groups; \
@@ -216,7 +264,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "dla",
-        usage: "dla [-target TOKEN [-foil TOKEN]] [-pos P] [-by component|head|position|neuron] [-top N] [-sort COLUMN] [-all]",
+        usage: "dla [-target TOKEN [-foil TOKEN]] [-pos P] [-by component|head|position|neuron|feature] [-top N] [-sort COLUMN] [-all]",
         about: "split a logit into the contributions of the components: direct logit attribution",
         help: "Along the direct path from the residual stream to the logit, with the scale of every norm held at its \
                value in this pass, so that the parts sum to the logit. With -by head, the source tokens are listed \
@@ -225,7 +273,10 @@ pub const COMMANDS: &[Command] = &[
             ("-target TOKEN", "the token: its text in quotes, or its number; the likeliest one by default"),
             ("-foil TOKEN", "the difference to this token's logit"),
             ("-pos P", "the position; the focused one by default"),
-            ("-by PART", "component (the default), head, position (what heads add by way of each token), or neuron"),
+            (
+                "-by PART",
+                "component (the default), head, position (what heads add by way of each token), neuron, or feature (of a dictionary on the path)",
+            ),
             TOP,
             SORT,
             ALL,
@@ -424,6 +475,13 @@ pub const SUBJECTS: &[Command] = &[
         usage: "info attribution",
         about: "the last attribution to tokens",
         run: |console, _| attr::last(console),
+        ..LOOKING
+    },
+    Command {
+        name: "sae",
+        usage: "info sae",
+        about: "dictionaries of features that are loaded",
+        run: |console, _| Ok(sae::listed(console)),
         ..LOOKING
     },
     Command {

@@ -11,6 +11,7 @@ use crate::debugger::{Mark, Result, Session};
 use crate::lang::Span;
 use crate::model::role::{Role, WeightId};
 use crate::program::Part;
+use crate::tensor::Value;
 use crate::tensor::ops::Slice;
 
 /// Tokens that are listed on each side.
@@ -20,7 +21,7 @@ const TOP: usize = 8;
 const BEFORE: usize = 4;
 
 /// A token that excites: by how much, and where.
-struct Excited {
+pub(super) struct Excited {
     value: f64,
     token: String,
     before: String,
@@ -47,7 +48,7 @@ pub fn run(console: &mut Console, call: Call<'_>) -> Done {
         return Err(wrong(format!("block {layer} has neurons 0..{}", program.ops[op].width - 1)));
     }
     let promoted = console.promoted(layer, neuron)?;
-    let (mut excited, over) = match file {
+    let (excited, over) = match file {
         None if console.session.run.cursor <= op => {
             return Err(format!("{site} has not been computed: run first, or name a file of texts").into());
         }
@@ -64,29 +65,41 @@ pub fn run(console: &mut Console, call: Call<'_>) -> Done {
     if excited.is_empty() {
         return Err("there are no tokens in it".into());
     }
-    let count = excited.len();
-    let values: Vec<f64> = excited.iter().map(|one| one.value).collect();
-    let silent = values.iter().filter(|x| x.abs() < 1e-6).count();
-    let of = mean(&values, 0);
-    let [mean, std] = [of.mean, of.std].map(|x| significant(x, 4));
-    excited.sort_by(|a, b| b.value.total_cmp(&a.value));
-    let rows = (0..top.min(count.max(promoted.len()))).map(|i| {
-        let at = excited.get(i).map(|one| (format!("{}{}", one.before, quoted(&one.token)), one.value));
-        let token = |one: Option<&(u32, f64)>| one.map(|(id, x)| (quoted(&console.token_text(*id)), *x));
-        let (most, least) = (token(promoted.get(i)), token(promoted.iter().nth_back(i)));
-        let cells = |(text, x): (Option<String>, Option<f64>)| [Cell::from(text), x.into()];
-        [at, most, least].map(|one| cells(one.unzip())).concat()
-    });
-    let title = format!(
-        "{}: over {count} tokens of {over} (measured) mean {mean}, std {std}, silent at {silent}; what it promotes and suppresses is W_out W_U, \
-         without the final norm (derived)",
-        word.text
-    );
-    Ok(Table::new(["Excited by", "Value", "Promotes", "By", "Suppresses", "By"]).title(title).rows(rows).into())
+    let what = format!("{}: over", word.text);
+    let how = "what it promotes and suppresses is W_out W_U, without the final norm (derived)";
+    Ok(console.excitation((&what, &over, how), excited, &promoted, top).into())
 }
 
-/// What a neuron of the pass of a session is at each token of the focused row.
-fn excited_in(session: &mut Session, op: usize, neuron: usize) -> Result<Vec<Excited>> {
+impl Console {
+    /// Which tokens excite something the most, next to which tokens it promotes and suppresses.
+    pub(super) fn excitation(
+        &self,
+        (what, over, how): (&str, &str, &str),
+        mut excited: Vec<Excited>,
+        promoted: &[(u32, f64)],
+        top: usize,
+    ) -> Table {
+        let count = excited.len();
+        let values: Vec<f64> = excited.iter().map(|one| one.value).collect();
+        let silent = values.iter().filter(|x| x.abs() < 1e-6).count();
+        let of = mean(&values, 0);
+        let [mean, std] = [of.mean, of.std].map(|x| significant(x, 4));
+        excited.sort_by(|a, b| b.value.total_cmp(&a.value));
+        let rows = (0..top.min(count.max(promoted.len()))).map(|i| {
+            let at = excited.get(i).map(|one| (format!("{}{}", one.before, quoted(&one.token)), one.value));
+            let token = |one: Option<&(u32, f64)>| one.map(|(id, x)| (quoted(&self.token_text(*id)), *x));
+            let (most, least) = (token(promoted.get(i)), token(promoted.iter().nth_back(i)));
+            let cells = |(text, x): (Option<String>, Option<f64>)| [Cell::from(text), x.into()];
+            [at, most, least].map(|one| cells(one.unzip())).concat()
+        });
+        let title =
+            format!("{what} {count} tokens of {over} (measured) mean {mean}, std {std}, silent at {silent}; {how}");
+        Table::new(["Excited by", "Value", "Promotes", "By", "Suppresses", "By"]).title(title).rows(rows)
+    }
+}
+
+/// What one entry of the last axis of an op of the pass of a session is at each token of the focused row.
+pub(super) fn excited_in(session: &mut Session, op: usize, neuron: usize) -> Result<Vec<Excited>> {
     let (pass, row) = (session.run.pass, session.focus.row);
     let value = session.run.value_at(Mark { pass, op })?;
     let data = value.slice(&[Slice::At(row), Slice::All, Slice::At(neuron)])?.read_f64()?;
@@ -107,10 +120,15 @@ impl Console {
         let run = &self.session.run;
         let weights = run.branch().weights();
         let out = WeightId::block(run.model.spec.weights_of(layer), Role::W_out);
-        let (Some(out), Some(unembed)) = (weights.whole(out)?, weights.whole(WeightId::global(Role::W_U))?) else {
-            return Ok(Vec::new());
-        };
-        let direction = out.slice(&[Slice::Range { start: neuron, end: neuron + 1, step: 1 }])?; // [1, d]
+        let Some(out) = weights.whole(out)? else { return Ok(Vec::new()) };
+        self.promoted_by(&out.slice(&[Slice::Range { start: neuron, end: neuron + 1, step: 1 }])?)
+    }
+
+    /// Tokens by what a direction `[1, d]` of the residual stream adds to their logits, the most first; nothing where the
+    /// model predicts no tokens.
+    pub(super) fn promoted_by(&self, direction: &Value) -> Result<Vec<(u32, f64)>> {
+        let weights = self.session.run.branch().weights();
+        let Some(unembed) = weights.whole(WeightId::global(Role::W_U))? else { return Ok(Vec::new()) };
         if unembed.shape()[1] != direction.shape()[1] {
             return Ok(Vec::new());
         }

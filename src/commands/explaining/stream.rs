@@ -1,7 +1,7 @@
 //! `stream`: what attention and MLP of each block write along a direction, block by block.
 
 use super::dla::heading;
-use crate::analysis::direct::{Component, Part, direct};
+use crate::analysis::direct::{Component, Part, Split, direct};
 use crate::answer::{Cell, Table};
 use crate::commands::explaining::shown::Bars;
 use crate::commands::frame::{Done, no_more};
@@ -20,7 +20,7 @@ pub fn stream(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = call.options()?;
     no_more(&left, "stream -target TOKEN")?;
     let question = console.question(given.value("-pos"), &given)?;
-    let found = direct(&mut console.session, question.pos, &question.wanted(), false)?;
+    let found = direct(&mut console.session, question.pos, &question.wanted(), Split::Components)?;
     let title = heading(console, &question, &found);
     let layers = console.session.run.model.spec.n_layers;
     let (mut before, mut blocks, mut after) = (0.0, vec![Block::default(); layers], 0.0);

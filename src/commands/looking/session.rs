@@ -9,7 +9,7 @@ use crate::commands::state::{Call, Console, gdb, named, places, snapshot};
 use crate::debugger::Run;
 use crate::lang::location::{Choice, parse_location};
 use crate::lang::{LangError, Span};
-use crate::model::spec::{Encoder, Head, ModelSpec, UNBOUNDED};
+use crate::model::spec::{Encoder, Head, Mixer, ModelSpec, UNBOUNDED};
 use crate::model::text::bytes;
 use crate::model::weights::Residency;
 use crate::program::{Module, Op, comes_in_pieces, shape_of};
@@ -41,10 +41,15 @@ pub fn model(console: &Console) -> Answer {
     let kv_heads = each(&|layer| spec.kv_heads_of(layer));
     let end =
         |positions: usize| if positions == UNBOUNDED { "any number of".to_owned() } else { positions.to_string() };
+    let there = |is: bool, words: String| if is { words } else { String::new() };
+    let heads = there(spec.attention_layers() > 0, format!(", {n_heads} heads of width {width}"));
+    let neurons = there(spec.layers.iter().any(|layer| layer.mlp), format!(", MLP {mlp}"));
     let mut lines = vec![
-        format!("{}: {family} with {n_layers} layers, {n_heads} heads of width {width}", console.model_name),
-        format!("width {d_model}, MLP {mlp}, vocabulary {vocab}, {} positions", end(*max_positions)),
+        format!("{}: {family} with {n_layers} layers{heads}", console.model_name),
+        format!("width {d_model}{neurons}, vocabulary {vocab}, {} positions", end(*max_positions)),
     ];
+    let both = spec.layers.iter().filter(|layer| matches!(layer.mixer, Mixer::Both(_))).count();
+    lines.extend((both > 0).then(|| format!("a state space next to the attention of {both} layers")));
     let mut others: Vec<&str> =
         spec.layers.iter().filter(|layer| !layer.mixer.has_attention()).map(|layer| layer.mixer.name()).collect();
     others.sort_unstable();

@@ -136,9 +136,10 @@ impl Console {
         let pooled = best.into_iter().map(|best| best.unwrap_or(f64::NAN)).collect();
         let [row_axis, column_axis] = [value.axes()[0], value.axes()[1]];
         let label = |axis: usize, i: usize| match (self.first_entry(&value, axis), value.axes()[axis]) {
-            (Some(first), Axis::Head | Axis::Dim | Axis::Neuron | Axis::Expert | Axis::Row | Axis::None) => {
-                (first + i).to_string()
-            }
+            (
+                Some(first),
+                Axis::Head | Axis::Dim | Axis::Neuron | Axis::Feature | Axis::Expert | Axis::Row | Axis::None,
+            ) => (first + i).to_string(),
             (Some(first), named) => self.name_of(named, first + i),
             (None, _) => i.to_string(),
         };

@@ -58,6 +58,21 @@ impl Branch {
         pass.values[at.op] = value;
     }
 
+    /// Counts what is held anew, of a program in which values have other numbers, and forgets the key/value cache: its
+    /// columns are recorded values, and are joined again.
+    pub(in crate::debugger) fn recount(&mut self, program: &Program) {
+        self.cache.clear();
+        self.swept = 0;
+        for pass in &mut self.passes {
+            let own = |(op, value): (usize, &Option<Value>)| {
+                value.as_ref().filter(|_| program.ops[op].kernel != Kernel::Same).map_or(0, Value::bytes)
+            };
+            let held = pass.values.iter().enumerate().map(own).sum();
+            Arc::make_mut(pass).held = held;
+        }
+        self.held = self.passes.iter().map(|pass| pass.held).sum();
+    }
+
     /// Drops recorded values until at most `budget` bytes are held: first those of earlier passes, then those of the
     /// pass of `cursor` that only an earlier part of it read. Inputs of blocks, keys and values stay, since all else
     /// follows from them; if they alone are more than that, those of a long prompt go too.

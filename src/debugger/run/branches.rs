@@ -2,8 +2,10 @@
 
 use super::{Applied, Run, RunError, Step};
 use crate::debugger::branch::Affected;
+use crate::debugger::renumber::Renumbering;
 use crate::debugger::{Branch, Edit, Mark, Target};
-use crate::model::Input;
+use crate::model::{Input, Weights};
+use crate::program::Program;
 
 /// A place in time that can be returned to, whatever is done to its branch later.
 #[derive(Clone)]
@@ -18,6 +20,10 @@ pub struct Checkpoint {
 impl Checkpoint {
     pub fn edits(&self) -> &[Edit] {
         &self.state.edits
+    }
+
+    pub(in crate::debugger) fn renumber(&mut self, by: &Renumbering, program: &Program, weights: &Weights) {
+        self.state.renumber(by, program, weights);
     }
 }
 
@@ -148,6 +154,7 @@ impl Run {
         let first = prompts.first().cloned().unwrap_or_else(|| self.branch().prompt());
         let (model, program, names) = (self.model.clone(), self.program.clone(), self.names.clone());
         let mut run = Run::new(model, program, names, first, self.budget);
+        run.dictionaries = self.dictionaries.clone();
         run.branches.clear();
         let lasts = |edit: &&Edit| match edit.target {
             Target::Weight(_) => edit.from.pass == 0,

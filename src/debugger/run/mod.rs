@@ -10,7 +10,7 @@ mod undo;
 
 use std::sync::Arc;
 
-use super::{Branch, Mark, Names, Sampling};
+use super::{Branch, Dictionaries, Mark, Names, Sampling};
 use crate::model::{Input, InputError, Model, memory_check};
 use crate::program::{Context, Program};
 use crate::tensor::{Device, FOR_AN_OP, TensorError, Value, give_back};
@@ -84,6 +84,8 @@ pub struct Run {
     pub model: Arc<Model>,
     pub program: Arc<Program>,
     pub names: Arc<Names>,
+    /// Dictionaries of features that are ops of the program.
+    pub dictionaries: Dictionaries,
     /// Branches; the first is where the run began.
     pub branches: Vec<Branch>,
     pub current: usize,
@@ -112,6 +114,7 @@ impl Run {
             model,
             program,
             names,
+            dictionaries: Dictionaries::default(),
             branches: vec![branch],
             current: 0,
             pass: 0,
@@ -134,6 +137,11 @@ impl Run {
     /// A number that grows whenever recorded values may have become others.
     pub fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// That recorded values may have become others.
+    pub(in crate::debugger) fn values_may_differ(&mut self) {
+        self.revision += 1;
     }
 
     pub fn mark(&self) -> Mark {

@@ -228,6 +228,11 @@ pub fn open_tensors(path: &Path) -> Result<TensorFile, LoadError> {
     }
 }
 
+/// Safetensors that are part of the executable, under a name for messages.
+pub fn tensors_in_memory(name: &str, bytes: &'static [u8]) -> Result<TensorFile, LoadError> {
+    safetensors::parse(name.to_owned(), FileBytes::Static(bytes))
+}
+
 /// The contents of a file, if it is there.
 fn whole(path: &Path) -> Result<Option<Cow<'static, [u8]>>, LoadError> {
     let most = if path.ends_with("tokenizer.json") { LARGEST_TOKENIZER } else { file::LARGEST };

@@ -96,6 +96,9 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let norm = Norm::rms(space.eps);
     let bias = config.flag(&["mlp_bias"], false)?;
     let sparse = kinds.contains(&Kind::Experts);
+    if !sparse {
+        config.note_read(OF_EXPERTS);
+    }
     if bias && sparse {
         return Err(config.unsupported("mlp_bias", true, "biases next to experts are not computed"));
     }
@@ -113,6 +116,20 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         ..decoder("nemotron_h", &sizes, norm, heads.read(from, &FILES)?)
     })
 }
+
+/// What says nothing where no block has experts.
+const OF_EXPERTS: &[&str] = &[
+    "n_routed_experts",
+    "num_local_experts",
+    "num_experts_per_tok",
+    "moe_intermediate_size",
+    "moe_shared_expert_intermediate_size",
+    "moe_latent_size",
+    "n_group",
+    "topk_group",
+    "norm_topk_prob",
+    "routed_scaling_factor",
+];
 
 fn mixture(config: &HfConfig) -> Result<Experts, LoadError> {
     const LATENT: &str = "moe_latent_size";

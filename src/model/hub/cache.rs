@@ -85,6 +85,16 @@ pub fn look(cache: &Path, name: &HubName) -> Result<Cached, HubError> {
     Ok(if complete { Cached::Complete(path) } else { Cached::NoTokenizer(path) })
 }
 
+/// Where a file or folder of a cached snapshot is, whatever it holds; `None` if it is not there.
+pub fn place(cache: &Path, name: &HubName) -> Option<PathBuf> {
+    let folder = folder(cache, &name.repo);
+    let referred = file::read_text(&folder.join("refs").join(name.revision())).map(|text| text.trim().to_owned());
+    let commit = referred.unwrap_or_else(|_| name.revision().to_owned());
+    let snapshot = folder.join("snapshots").join(commit);
+    let path = name.file.as_ref().map_or(snapshot.clone(), |file| snapshot.join(file));
+    path.exists().then_some(path)
+}
+
 /// Where a cached model is: its directory, or its weights file.
 pub fn find(cache: &Path, name: &HubName) -> Result<PathBuf, HubError> {
     match look(cache, name)? {

@@ -22,7 +22,7 @@ use crate::tensor::{Device, Precision, Summary, TensorError, Value};
 
 pub use cache::{Residency, WeightCache};
 pub use overlay::{Delta, Overlay};
-pub use source::{Holding, Source};
+pub use source::{Apart, Holding, Source};
 pub use store::{Held, Holdings, Piece, Store};
 pub use weight::{LARGE, StoredMatrix, Weight};
 
@@ -221,9 +221,10 @@ impl Weights {
         Ok(Value::from_f32(data, &shape, &Device::cpu()))
     }
 
-    /// Every weight there is, in the order of the model. Reads nothing.
+    /// Every weight of the model, in its order; those of dictionaries of features are not among them. Reads nothing.
     pub fn ids(&self) -> Vec<WeightId> {
         let mut ids = self.loaded.ids();
+        ids.retain(|id| !id.role.is_of_dictionary());
         let unembed = WeightId::global(Role::W_U);
         if self.tied && !ids.contains(&unembed) && self.has(unembed) {
             ids.push(unembed);
@@ -303,6 +304,20 @@ impl Weights {
                 Err(TensorError::Shapes { op: id.to_string(), left: format!("{:?}", value.shape()), right })
             }
         }
+    }
+
+    /// The same weights and more, without those of `gone`; edits are kept.
+    pub fn extended(
+        &self,
+        more: impl IntoIterator<Item = (WeightId, Held)>,
+        gone: impl Fn(WeightId) -> bool,
+    ) -> Weights {
+        Weights { loaded: Arc::new(self.loaded.extended(more, gone)), ..self.clone() }
+    }
+
+    /// The weights that `other` was loaded with, with the edits of these.
+    pub fn loaded_as(&self, other: &Weights) -> Weights {
+        Weights { loaded: other.loaded.clone(), ..self.clone() }
     }
 
     /// The loaded weights with a vocabulary of `rows` tokens: what is beyond is left out, what is missing is zeros.

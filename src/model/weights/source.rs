@@ -37,6 +37,18 @@ pub struct Source {
     pub period: usize,
     /// The shape of the weight: `[in, out]` if it is linear.
     pub shape: Vec<usize>,
+    /// The files that it is in, if these are not those of the model.
+    pub apart: Option<Apart>,
+}
+
+/// Files besides those of a model.
+#[derive(Clone, Debug)]
+pub struct Apart(pub Arc<Checkpoint>);
+
+impl PartialEq for Apart {
+    fn eq(&self, other: &Apart) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// How a source is held in memory.
@@ -56,7 +68,8 @@ pub struct ReadWeight {
 }
 
 impl Source {
-    fn find<'a>(&self, files: &'a Checkpoint) -> Result<(&'a TensorFile, &'a TensorEntry), LoadError> {
+    fn find<'a>(&'a self, files: &'a Checkpoint) -> Result<(&'a TensorFile, &'a TensorEntry), LoadError> {
+        let files = self.apart.as_ref().map_or(files, |apart| &apart.0);
         let missing = || LoadError::UnreadableTensor {
             path: files.path.clone(),
             tensor: self.tensor.clone(),
@@ -75,8 +88,8 @@ impl Source {
 
     fn form(&self, entry: &TensorEntry, holding: &Holding) -> Form {
         let kind = entry.dtype;
-        let used_by_rows =
-            self.id.role.kind() == RoleKind::Linear || matches!(self.id.role, Role::W_E | Role::W_U | Role::W_ple);
+        let used_by_rows = self.id.role.kind() == RoleKind::Linear
+            || matches!(self.id.role, Role::W_E | Role::W_U | Role::W_ple | Role::DictDec);
         let narrow = !matches!(kind, StoredType::F32 | StoredType::F64);
         let [_, _] = self.shape[..] else { return Form::Dense };
         let held = holding.device.is_cpu() || form_of(kind).is_some();

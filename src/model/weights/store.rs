@@ -53,7 +53,7 @@ pub struct Store {
     weights: HashMap<WeightId, Held>,
     /// Pieces in the order in which a model uses them.
     order: Vec<Use>,
-    owner: Owner,
+    owner: Arc<Owner>,
     /// Bytes of all pieces as they are held.
     bytes: u64,
     /// Tensors with numbers beyond what they are held in, of those read so far.
@@ -121,6 +121,15 @@ impl Store {
         weights: HashMap<WeightId, Held>,
         cache: &WeightCache,
     ) -> Store {
+        Store::owned_by(Arc::new(cache.owner()), files, holdings, weights)
+    }
+
+    fn owned_by(
+        owner: Arc<Owner>,
+        files: Arc<Checkpoint>,
+        holdings: Holdings,
+        weights: HashMap<WeightId, Held>,
+    ) -> Store {
         let mut ids: Vec<WeightId> = weights.keys().copied().collect();
         ids.sort_by_key(|id| (id.role.place(), *id));
         let uses = |id: WeightId| {
@@ -129,7 +138,6 @@ impl Store {
             on.iter().flat_map(on_device)
         };
         let order = ids.into_iter().flat_map(uses).collect();
-        let owner = cache.owner();
         let by_device = (0..holdings.placement.devices().len()).map(|device| holdings.on(device)).collect();
         let mut store = Store { files, holdings, by_device, weights, order, owner, bytes: 0, beyond: Mutex::default() };
         store.bytes = store.sizes().map(|(.., bytes)| bytes).sum();
@@ -141,6 +149,15 @@ impl Store {
         let mut weights = self.weights.clone();
         weights.extend(changed);
         Store::new(self.files.clone(), self.holdings.clone(), weights, self.owner.cache())
+    }
+
+    /// The same store with more weights and without those of `gone`. What is in memory stays there, so an id that was
+    /// in use may not become that of another weight.
+    pub fn extended(&self, more: impl IntoIterator<Item = (WeightId, Held)>, gone: impl Fn(WeightId) -> bool) -> Store {
+        let mut weights = self.weights.clone();
+        weights.retain(|id, _| !gone(*id));
+        weights.extend(more);
+        Store::owned_by(self.owner.clone(), self.files.clone(), self.holdings.clone(), weights)
     }
 
     pub fn cache(&self) -> &WeightCache {
@@ -356,6 +373,11 @@ fn picked(weight: &Weight, rows: &[usize]) -> Result<Vec<f32>, TensorError> {
             Ok(out)
         }
         Weight::Dense(value) => {
+            let whole = (value.dtype_name() == "f32").then(|| value.host_f32()).flatten();
+            if let (Some(data), [_, width]) = (whole, value.shape()) {
+                let line = |row: &usize| data.as_slice()[row * width..(row + 1) * width].iter().copied();
+                return Ok(rows.iter().flat_map(line).collect());
+            }
             let parts = rows.iter().map(|&row| value.rows(row..row + 1).read_f32());
             Ok(parts.collect::<Result<Vec<_>, _>>()?.concat())
         }

@@ -33,7 +33,7 @@ pub fn compile(spec: &ModelSpec) -> Program {
     }
     let once = builder.ops.len();
     builder.stack();
-    finish(builder.ops, once, spec)
+    finish(builder.ops, once, (spec.n_layers, spec.n_heads))
 }
 
 struct Builder<'a> {
@@ -289,7 +289,7 @@ fn modules_around(op: &Op) -> Vec<String> {
 }
 
 /// Builds the module tree from the site names and the tables that look things up.
-fn finish(mut ops: Vec<Op>, once: usize, spec: &ModelSpec) -> Program {
+pub(super) fn finish(mut ops: Vec<Op>, once: usize, (n_layers, n_heads): (usize, usize)) -> Program {
     let mut modules = vec![Module { path: String::new(), parent: None, depth: 0, start: 0, end: ops.len() }];
     let mut index = HashMap::new();
     let mut readers = vec![Vec::new(); ops.len()];
@@ -317,6 +317,5 @@ fn finish(mut ops: Vec<Op>, once: usize, spec: &ModelSpec) -> Program {
     let parts = parts.filter_map(|(i, op)| Some((Part::parse(&op.site)?, i))).collect();
     let sites = ops.iter().map(|op| op.site.clone()).collect();
     let module_paths = modules.iter().skip(1).map(|module| module.path.clone()).collect();
-    let (n_layers, n_heads) = (spec.n_layers, spec.n_heads);
     Program { ops, modules, sites, module_paths, index, parts, readers, cached, once, n_layers, n_heads }
 }

@@ -3,6 +3,7 @@
 
 pub mod attention;
 pub mod basic;
+pub mod dictionary;
 pub mod experts;
 pub(super) mod gpu;
 pub mod heads;

@@ -207,6 +207,7 @@ fn entry_name(axis: Axis, i: usize) -> String {
     match axis {
         Axis::Head => format!("H{i}"),
         Axis::Neuron => format!("N{i}"),
+        Axis::Feature => format!("F{i}"),
         axis => format!(" {axis} {i}"),
     }
 }

@@ -43,7 +43,7 @@ pub fn expansion(facts: &Facts) -> Result<usize, LoadError> {
     let (inner, width) = (facts.need_size("ssm.inner_size")?, facts.need_size("embedding_length")?);
     match inner.is_multiple_of(width) {
         true => Ok(inner / width),
-        false => Err(facts.bad(format!("a state space of width {inner} is no multiple of {width}"))),
+        false => Err(facts.bad(format!("a state space of width {inner} is not a multiple of {width}"))),
     }
 }
 
