@@ -11,7 +11,7 @@ use color_eyre::eyre::WrapErr;
 use llmdbg::cli::trust::Trust;
 use llmdbg::cli::{self, ColorChoice, Frontend, Invocation, Options, Surroundings, doors, pages};
 use llmdbg::engine::history::History;
-use llmdbg::engine::journal::Journal;
+use llmdbg::engine::journal::{Journal, Start};
 use llmdbg::engine::thread::{self, Setup};
 use llmdbg::frontend::batch::{self, Batch};
 use llmdbg::frontend::client::Given;
@@ -50,6 +50,14 @@ fn main() -> color_eyre::Result<ExitCode> {
         Ok(Invocation::Serve(door, options)) => return logged(&options, |options| doors::run_server(&door, options)),
         Ok(Invocation::Mcp(allowed, options)) => return logged(&options, |options| doors::run_mcp(allowed, options)),
         Ok(Invocation::Dap(base, options)) => return logged(&options, |_| doors::run_dap(&base)),
+        Ok(Invocation::Core(file, part)) => {
+            return match cli::core_file::show(&file, &part, &mut Shown::new(io::stdout())) {
+                Ok(Ok(())) => Ok(ExitCode::SUCCESS),
+                Ok(Err(error)) => usage(&error.to_string()),
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+                Err(error) => Err(error.into()),
+            };
+        }
         Ok(Invocation::AgentHelp) => return printed(|out| write!(out, "{}", llmdbg::commands::AGENT)),
         Ok(Invocation::Attach(socket)) => return attach(&socket),
         Ok(Invocation::Manual) => return printed(|out| pages::manual(out)),
@@ -60,7 +68,12 @@ fn main() -> color_eyre::Result<ExitCode> {
             return Ok(ExitCode::from(2));
         }
     };
-    if options.resume {
+    if let Some(file) = options.core.clone() {
+        options = match cli::core_file::options(&options, &file) {
+            Ok(options) => options,
+            Err(error) => return usage(&error.to_string()),
+        };
+    } else if options.resume {
         options = match cli::resume::resumed(&options) {
             Ok(options) => options,
             Err(error) => return usage(&error.to_string()),
@@ -86,11 +99,12 @@ fn main() -> color_eyre::Result<ExitCode> {
     let journal = match (frontend, Journal::folder()) {
         (Frontend::Batch, _) | (_, None) => Journal::Off,
         // A resumed session continues its own journal.
-        _ if options.resume => Journal::Off,
+        _ if options.resume || options.core.is_some() => Journal::Off,
         (_, Some(folder)) => Journal::new(&folder, arguments()),
     };
     let drawn = frontend == Frontend::Tui;
-    let setup = Setup { journal, own_files: cli::init::own_files(), drawn, outlives: false };
+    let start = Some(Start::of(arguments()));
+    let setup = Setup { journal, start, own_files: cli::init::own_files(), drawn, outlives: false };
     let mut drives = true;
     let engine = if let Some(target) = &options.connect {
         match remote::connect(&Target::parse(target), interrupt.clone()) {

@@ -9,6 +9,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, ValueEnum};
 
+use super::core_file::Part;
 use super::options::Options;
 use super::{doors, pages, trust};
 use crate::frontend::Action;
@@ -31,6 +32,7 @@ pub enum Invocation {
     Attach(PathBuf),
     Mcp(Allowed, Box<Options>),
     AgentHelp,
+    Core(PathBuf, Part),
     /// With the words that every session begins with.
     Dap(Vec<OsString>, Box<Options>),
 }
@@ -56,6 +58,14 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         ["serve", ..] => return doors::serve(&arguments),
         ["mcp", ..] => return doors::mcp(&arguments),
         ["dap", ..] => return doors::dap(&arguments),
+        ["core", file] => return Ok(Invocation::Core(file.into(), Part::Summary)),
+        ["core", file, "commands"] => return Ok(Invocation::Core(file.into(), Part::Commands)),
+        ["core", file, "sites"] => return Ok(Invocation::Core(file.into(), Part::Sites(String::new()))),
+        ["core", file, "sites", text] => return Ok(Invocation::Core(file.into(), Part::Sites((*text).into()))),
+        ["core", file, "value", site] => return Ok(Invocation::Core(file.into(), Part::Value((*site).into()))),
+        ["core", ..] => {
+            return Err(wrong("core needs a file, and then nothing, commands, sites [TEXT], or value SITE"));
+        }
         ["help", "agent"] => return Ok(Invocation::AgentHelp),
         ["attach", socket] => return Ok(Invocation::Attach(socket.into())),
         ["attach", ..] => return Err(wrong("attach needs the socket of a server")),

@@ -10,7 +10,7 @@ use color_eyre::eyre::WrapErr;
 use super::arguments::{Invocation, options, two_dashes, wrong};
 use super::resume::{self, ResumeError};
 use super::{Input, Options, init, open};
-use crate::engine::journal::Journal;
+use crate::engine::journal::{Journal, Start};
 use crate::engine::messages::{Request, Source};
 use crate::engine::script::Reader;
 use crate::engine::thread::{self, Handle, Setup};
@@ -71,6 +71,7 @@ pub(super) fn of_session(arguments: &[OsString], used: usize) -> Result<Options,
         (options.no_tui, "--no-tui"),
         (options.ascii, "--ascii"),
         (options.print_config, "--print-config"),
+        (options.core.is_some(), "--core"),
     ] {
         if given {
             return Err(wrong(format!("{name} is an option of a session with a prompt or a screen")));
@@ -238,12 +239,13 @@ pub(super) fn start(
             Err(error) => return Ok(Err(error)),
         };
     }
+    let began = arguments.clone().map(Start::of);
     let journal = match (Journal::folder(), arguments) {
         // A resumed session continues its own journal.
         (Some(folder), Some(arguments)) if !resumes => Journal::new(&folder, arguments),
         _ => Journal::Off,
     };
-    let setup = Setup { journal, own_files: init::own_files(), drawn, outlives };
+    let setup = Setup { journal, start: began, own_files: init::own_files(), drawn, outlives };
     let (opened, flag) = (options.clone(), interrupt.clone());
     let engine = thread::spawn(move || open::open(&opened, flag), interrupt.clone(), setup)
         .wrap_err("cannot start the engine thread")?;

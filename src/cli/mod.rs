@@ -4,6 +4,7 @@
 //! and `-x` run in the order in which they are given.
 
 mod arguments;
+pub mod core_file;
 pub mod doors;
 pub mod init;
 pub mod models;

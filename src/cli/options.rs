@@ -17,7 +17,7 @@ use crate::tensor::Precision;
     name = "llmdbg",
     version,
     max_term_width = 100,
-    override_usage = "llmdbg [OPTIONS] [MODEL]\n       llmdbg serve --stdio|--socket PATH [OPTIONS] [MODEL]\n       llmdbg mcp [--allow-changes] [--allow-outside] [OPTIONS] [MODEL]\n       llmdbg dap | attach SOCKET | tour | models | completions SHELL | man | trust [FILE] | help agent"
+    override_usage = "llmdbg [OPTIONS] [MODEL]\n       llmdbg serve --stdio|--socket PATH [OPTIONS] [MODEL]\n       llmdbg mcp [--allow-changes] [--allow-outside] [OPTIONS] [MODEL]\n       llmdbg dap | attach SOCKET | core FILE | tour | models | completions SHELL | man | trust [FILE] | help agent"
 )]
 #[command(after_help = "`llmdbg tour` is a tour of the program in ten steps.\n\
                   `llmdbg models` lists the models that can be opened by name.\n\
@@ -88,6 +88,9 @@ pub struct Options {
         ]
     )]
     pub connect: Option<String>,
+    /// Run the session of a core file again (save core), and compare: its model, its input and its commands
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "connect", "model", "prompt", "tokens"])]
+    pub core: Option<PathBuf>,
     /// Do not print the banner
     #[arg(short = 'q', long = "q", alias = "quiet")]
     pub quiet: bool,

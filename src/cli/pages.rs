@@ -14,7 +14,7 @@ use crate::model::bundled::BUNDLED;
 pub use clap_complete::Shell;
 
 /// What the program does apart from debugging: the first argument, and a description.
-pub const TOOLS: [(&str, &str); 9] = [
+pub const TOOLS: [(&str, &str); 10] = [
     ("tour", "Take a tour of the program in ten steps, on the bundled model"),
     ("models", "List the models that can be opened by name"),
     ("completions", "Print completions for a shell: bash, elvish, fish, powershell or zsh"),
@@ -29,6 +29,7 @@ pub const TOOLS: [(&str, &str); 9] = [
         "Serve agents by the Model Context Protocol; --allow-changes and --allow-outside let them do more than look",
     ),
     ("dap", "Serve an editor by the Debug Adapter Protocol"),
+    ("core", "Show a core file, without its model: its session, its commands, its sites [TEXT], or the value of SITE"),
     ("attach", "Join input and output to the socket of a server, for ssh"),
 ];
 

@@ -1,12 +1,13 @@
 //! `--resume`: the options of the last session.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
 use super::{Invocation, Options, parse};
-use crate::engine::journal::{self, Journal, JournalError};
+use crate::comparing::core_file::CoreError;
+use crate::engine::journal::{self, Journal, JournalError, Start};
 use crate::frontend::Action;
 
 #[derive(Debug, Error)]
@@ -15,6 +16,8 @@ pub enum ResumeError {
     NoJournal,
     #[error(transparent)]
     Journal(#[from] JournalError),
+    #[error(transparent)]
+    Core(#[from] CoreError),
     #[error("cannot resume {}: this version does not know its command line", .0.display())]
     Arguments(PathBuf),
     #[error("cannot go to {folder}: {error}")]
@@ -26,10 +29,17 @@ pub enum ResumeError {
 pub fn resumed(now: &Options) -> Result<Options, ResumeError> {
     let file = Journal::folder().and_then(|folder| journal::last(&folder)).ok_or(ResumeError::NoJournal)?;
     let (start, _) = journal::read(&file)?;
+    // The actions of that command line are in the journal.
+    of_start(now, start, &file, vec![Action::Command(format!("resume {}", file.display()))])
+}
+
+/// The options of a session that was started so; `first` is what it begins with. The working folder becomes that of the
+/// session.
+pub(super) fn of_start(now: &Options, start: Start, file: &Path, first: Vec<Action>) -> Result<Options, ResumeError> {
     let program = std::iter::once("llmdbg".to_string());
     let then = match parse(program.chain(start.arguments).map(Into::into)) {
         Ok(Invocation::Debug(options)) => *options,
-        _ => return Err(ResumeError::Arguments(file)),
+        _ => return Err(ResumeError::Arguments(file.to_path_buf())),
     };
     let folder = start.folder;
     std::env::set_current_dir(&folder).map_err(|error| ResumeError::Folder { folder, error })?;
@@ -38,8 +48,7 @@ pub fn resumed(now: &Options) -> Result<Options, ResumeError> {
         true => (now.device.clone(), now.split.clone()),
         false => (then.device, now.split.clone().or(then.split)),
     };
-    // The actions of that command line are in the journal.
-    let mut actions = vec![Action::Command(format!("resume {}", file.display()))];
+    let mut actions = first;
     actions.extend(now.actions.iter().cloned());
     Ok(Options {
         model: then.model,

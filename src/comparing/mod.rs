@@ -3,6 +3,7 @@
 
 mod anew;
 pub mod bisect;
+pub mod core_file;
 mod parts;
 pub mod probes;
 mod quantised;

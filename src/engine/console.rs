@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Interpreter;
+use super::journal::Start;
 use super::messages::{Panel, PanelRequest, Pc, Snapshot, Source};
 use crate::answer::{Answer, ErrorView};
 use crate::commands::{Console, Journalled, Outcome, Outside};
@@ -24,6 +25,10 @@ impl Interpreter for Console {
 
     fn typed(&mut self, line: &str) {
         Console::typed(self, line);
+    }
+
+    fn story(&mut self, start: &Start, commands: &str) {
+        self.memory.story = Some((start.folder.clone(), start.arguments.clone(), commands.to_string()));
     }
 
     fn remembered(&self) -> usize {

@@ -9,7 +9,7 @@ use super::resume::fate_of;
 use super::script::{self, Builtin, Opener, opener};
 use super::thread::{Done, Engine};
 use crate::answer::{Answer, ErrorView};
-use crate::commands::{Journalled, Outcome};
+use crate::commands::{Console, Journalled, Outcome};
 
 impl Engine {
     /// Runs one command line, with nested scripts and hooks.
@@ -74,6 +74,9 @@ impl Engine {
             Some(Builtin::Pipe(rest)) => self.pipe(id, rest, source, keep_going),
             Some(Builtin::Resume(file)) => self.resume(id, Path::new(file)),
             None => {
+                if let (true, Some((start, commands))) = (saves(line), self.journal.story()) {
+                    self.interpreter.story(start, commands);
+                }
                 let kept = self.interpreter.journalled(line);
                 if kept == Journalled::Before {
                     self.journal.write(line);
@@ -116,4 +119,9 @@ impl Engine {
         let interpreter = &mut self.interpreter;
         guard(|| interpreter.condition(line)).unwrap_or_else(|panicked| Err(panicked.into()))
     }
+}
+
+/// Whether a line is a command that writes what the session was.
+fn saves(line: &str) -> bool {
+    Console::command(script::word_of(line)).is_some_and(|command| command.name == "save")
 }

@@ -22,6 +22,9 @@ const KEPT: usize = 20;
 
 const VERSION: u32 = 1;
 
+/// Bytes of commands that are kept in memory.
+const MOST_KEPT: usize = 16 << 20;
+
 const HEAD: &str = "#llmdbg-journal ";
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +33,14 @@ pub struct Start {
     pub folder: String,
     /// The command line, without the program.
     pub arguments: Vec<String>,
+}
+
+impl Start {
+    /// That of a program in this folder, with these arguments.
+    pub fn of(arguments: Vec<String>) -> Start {
+        let folder = std::env::current_dir().unwrap_or_default().to_string_lossy().into_owned();
+        Start { version: VERSION, folder, arguments }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,11 +141,7 @@ impl Journal {
 
     /// A new journal in a folder, for a program that was started with these arguments.
     pub fn new(folder: &Path, arguments: Vec<String>) -> Journal {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        // Names sort in the order of time.
-        let name = format!("{:014}-{}.ldb", now.as_millis(), std::process::id());
-        let here = std::env::current_dir().unwrap_or_default().to_string_lossy().into_owned();
-        Journal::New(folder.join(name), Start { version: VERSION, folder: here, arguments })
+        Journal::New(folder.join(fresh_name()), Start::of(arguments))
     }
 
     /// Writes a command. If that fails, the journal ends, and the diagnostics say why.
@@ -182,6 +189,76 @@ impl Journal {
     pub fn go_on(path: &Path) -> io::Result<Journal> {
         Ok(Journal::Open(file::open_with(OpenOptions::new().append(true), path)?))
     }
+}
+
+/// What a session records of itself: in its journal, and in memory for core files, which a session without a journal
+/// has too.
+#[derive(Debug, Default)]
+pub(super) struct Recorder {
+    journal: Journal,
+    start: Option<Start>,
+    text: String,
+}
+
+impl Recorder {
+    pub(super) fn new(journal: Journal, start: Option<Start>) -> Recorder {
+        Recorder { journal, start, text: String::new() }
+    }
+
+    /// Writes a command.
+    pub(super) fn write(&mut self, command: &str) {
+        self.journal.write(command);
+        self.keep(&format!("{command}\n"));
+    }
+
+    pub(super) fn note(&mut self, fate: &Fate) {
+        self.journal.note(fate);
+        self.keep(&fate.note());
+    }
+
+    pub(super) fn looked(&mut self, command: &str, values: usize) {
+        self.journal.looked(command, values);
+        self.keep(&Entry { line: 0, text: command.to_string(), fate: Fate::Looked(values) }.written());
+    }
+
+    /// Continues what was recorded of an earlier session.
+    pub(super) fn go_on(&mut self, journal: Journal, start: Start, entries: &[Entry]) {
+        *self = Recorder::new(journal, Some(start));
+        entries.iter().for_each(|entry| self.keep(&entry.written()));
+    }
+
+    fn keep(&mut self, text: &str) {
+        self.text += text;
+        if self.text.len() > MOST_KEPT {
+            (self.start, self.text) = (None, String::new());
+        }
+    }
+
+    /// How the program was started, and the commands since; `None` if that is not known, or too much.
+    pub(super) fn story(&self) -> Option<(&Start, &str)> {
+        Some((self.start.as_ref()?, &self.text))
+    }
+}
+
+/// Writes a new journal with these commands.
+///
+/// # Errors
+/// If the folder or the file cannot be made.
+pub fn of_commands(folder: &Path, start: &Start, commands: &[Entry]) -> io::Result<PathBuf> {
+    fs::create_dir_all(folder)?;
+    prune(folder);
+    let path = folder.join(fresh_name());
+    let mut file = OpenOptions::new().create_new(true).append(true).open(&path)?;
+    let start = serde_json::to_string(start).map_err(io::Error::other)?;
+    let commands: String = commands.iter().map(Entry::written).collect();
+    file.write_all(format!("{HEAD}{start}\n{commands}").as_bytes())?;
+    Ok(path)
+}
+
+/// A name that no other journal has; names sort in the order of time.
+fn fresh_name() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{:014}-{}.ldb", now.as_millis(), std::process::id())
 }
 
 pub fn last(folder: &Path) -> Option<PathBuf> {

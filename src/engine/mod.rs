@@ -54,6 +54,9 @@ pub trait Interpreter {
 
     fn journalled(&self, line: &str) -> Journalled;
 
+    /// Tells how the program was started, and the commands since, as a journal has them, before a command that saves them.
+    fn story(&mut self, _start: &journal::Start, _commands: &str) {}
+
     fn remembered(&self) -> usize;
 
     /// Keeps a line that was typed at a prompt, for `show commands`.

@@ -85,7 +85,7 @@ impl Engine {
         let changed = !tally.skipped.is_empty() || cut.is_some();
         let gone_on = if changed { journal::rewrite(file, &start, &entries) } else { Ok(()) };
         match gone_on.and_then(|()| Journal::go_on(file)) {
-            Ok(journal) => self.journal = journal,
+            Ok(journal) => self.journal.go_on(journal, start, &entries),
             Err(error) => return refused(format!("{} cannot be written: {error}", file.display())),
         }
         let said = format!("Resumed {}: {}", file.display(), tally.summary(cut.as_deref()));

@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::Interpreter;
 use super::history::Repeat;
-use super::journal::Journal;
+use super::journal::{Journal, Recorder, Start};
 use super::log::Log;
 use super::messages::{Answered, Event, Pc, Request, Source};
 use super::panics::{enter_engine, guard, log_panics};
@@ -41,6 +41,8 @@ pub struct Handle {
 #[derive(Debug, Default)]
 pub struct Setup {
     pub journal: Journal,
+    /// How the program was started, for core files; `None` if it cannot be started so again.
+    pub start: Option<Start>,
     /// Files and folders that belong to the user: their commands may run programs.
     pub own_files: Vec<PathBuf>,
     /// Whether a screen shows snapshots, so that values are searched for NaN and infinities.
@@ -82,7 +84,7 @@ where
                     hooks: Vec::new(),
                     depth: 0,
                     verbose: false,
-                    journal: setup.journal,
+                    journal: Recorder::new(setup.journal, setup.start),
                     own_files: setup.own_files,
                     transcript: None,
                     log: None,
@@ -146,7 +148,7 @@ pub(super) struct Engine {
     pub(super) depth: usize,
     /// Whether commands of scripts are shown before they run.
     pub(super) verbose: bool,
-    pub(super) journal: Journal,
+    pub(super) journal: Recorder,
     /// The file that commands and answers are written to, as they are shown.
     pub(super) transcript: Option<File>,
     /// The file that answers alone are written to.

@@ -6,8 +6,8 @@
 //! only.
 
 use super::{LangError, Result, SiteRef, Span};
-use crate::model::role::ENCODER;
 use crate::model::dictionary::Stage;
+use crate::model::role::ENCODER;
 
 /// The names of one program, which is all that resolution needs of it.
 pub trait SiteTable {

@@ -18,6 +18,7 @@ mod common;
 mod comparing;
 mod containers;
 mod cookbook;
+mod core_files;
 mod devices;
 mod diagnosis;
 mod dictionaries;

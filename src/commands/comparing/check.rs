@@ -2,6 +2,7 @@
 
 use crate::answer::Table;
 use crate::answer::numbers::significant;
+use crate::commands::comparing::core_file;
 use crate::commands::comparing::diff::limit;
 use crate::commands::frame::{Done, mistake, number};
 use crate::commands::state::{Call, Console};
@@ -17,16 +18,23 @@ const FLOOR_OF_HALVES: f64 = 1e-2;
 
 const LISTED: usize = 10;
 
-const SUBJECTS: [&str; 4] = ["batch", "cache", "determinism", "inert"];
+const SUBJECTS: [&str; 5] = ["batch", "cache", "core", "determinism", "inert"];
 
 /// `check batch`, `check cache`, `check determinism`, `check inert`, with a tolerance where there is one.
 pub fn check(console: &mut Console, call: Call<'_>) -> Done {
     let given = words(call.args.rest, call.args.offset)?;
     let Some(what) = given.first() else {
-        let help = "check cache, check batch, check determinism, check inert";
+        let help = "check cache, check batch, check determinism, check inert, check core FILE";
         return Err(mistake("expected what to check", Span::at(call.args.offset), help));
     };
     let subject = Vocabulary { of: "check", names: &SUBJECTS, short: &[] }.resolve(&what.text, what.span)?;
+    if subject == "core" {
+        return match &given[1..] {
+            [file] => core_file::check(console, file),
+            [_, extra, ..] => Err(LangError::new("unexpected word", extra.span).into()),
+            [] => Err(mistake("expected a file", call.end(), "check core FILE")),
+        };
+    }
     let floor = match &given[1..] {
         [] if console.session.run.model.weights.precision() == Precision::F16 => FLOOR_OF_HALVES,
         [] => Tolerance::default().relative,

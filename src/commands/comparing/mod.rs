@@ -5,6 +5,7 @@ use crate::commands::state::{ANALYSING, Command, LOOKING, PLAIN, Takes};
 
 mod bisect;
 mod check;
+mod core_file;
 mod diagnose;
 pub(crate) mod diff;
 mod golden;
@@ -122,17 +123,18 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "check",
-        usage: "check cache [TOLERANCE]\ncheck batch [TOLERANCE]\ncheck determinism\ncheck inert",
+        usage: "check cache [TOLERANCE]\ncheck batch [TOLERANCE]\ncheck determinism\ncheck inert\ncheck core FILE",
         about: "whether passes with the key/value cache compute the same as one pass over the whole text, rows of a \
                batch the same as each row by itself, a repeated pass the same bits, and a pass that is inspected the \
-               same bits as one that is not",
+               same bits as one that is not; or the session the same bits as the one that a core file is of",
         examples: &[
+            "run\nsave core a.core\ncheck core a.core",
             "generate 3\ncheck cache",
             "generate 3\ncheck cache 1e-3",
             "run\ncheck determinism",
             "run\ncheck inert",
         ],
-        takes: Takes::Words(&["batch", "cache", "determinism", "inert"]),
+        takes: Takes::Words(&["batch", "cache", "core", "determinism", "inert"]),
         run: check::check,
         ..PLAIN
     },

@@ -1,5 +1,6 @@
 //! Commands that write files: `save KIND`, `export model`.
 
+mod core_file;
 mod graph;
 pub(crate) mod model;
 pub(crate) mod stop_points;
@@ -35,6 +36,12 @@ pub const KINDS: &[Command] = &[
     kind("breakpoints", "save breakpoints FILE", "commands that set all stop points again", |console, call| {
         stop_points::breakpoints(console, &only_file(&call)?.text)
     }),
+    kind(
+        "core",
+        "save core FILE [SITES]",
+        "the session, to look at without the model or to run again",
+        core_file::save,
+    ),
     kind("edits", "save edits FILE", "the edits of this branch", |console, call| {
         stop_points::edits(console, &only_file(&call)?.text)
     }),

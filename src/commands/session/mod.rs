@@ -15,8 +15,8 @@ use crate::commands::state::{CHANGING, Command, Journalled, LOOKING, PLAIN, Take
 pub const COMMANDS: &[Command] = &[
     Command {
         name: "save",
-        usage: "save activations FILE.safetensors [SITES] [-all-rows]\nsave gradients FILE.safetensors [SITES] [-all-rows]\nsave attribution FILE.html\nsave picture FILE.png|FILE.svg EXPR\nsave value FILE.npy|.npz|.safetensors|.csv|.json EXPR\nsave table FILE.csv|.html|.json|.svg|.png\nsave events FOLDER\nsave report FILE.html\nsave breakpoints FILE\nsave edits FILE",
-        about: "write values or gradients under their site names, the last attribution as a page, a matrix as a picture, a value or the last table for other programs, statistics by layer for TensorBoard, the session as a page, commands that set all stop points again, or the edits of this branch",
+        usage: "save activations FILE.safetensors [SITES] [-all-rows]\nsave gradients FILE.safetensors [SITES] [-all-rows]\nsave attribution FILE.html\nsave picture FILE.png|FILE.svg EXPR\nsave value FILE.npy|.npz|.safetensors|.csv|.json EXPR\nsave table FILE.csv|.html|.json|.svg|.png\nsave events FOLDER\nsave report FILE.html\nsave breakpoints FILE\nsave edits FILE\nsave core FILE [SITES]",
+        about: "write values or gradients under their site names, the last attribution as a page, a matrix as a picture, a value or the last table for other programs, statistics by layer for TensorBoard, the session as a page, commands that set all stop points again, the edits of this branch, or the whole session, to look at without the model or to run again",
         options: &[("-all-rows", "every row of the batch instead of the focused one")],
         examples: &[
             "run\nsave activations out.safetensors",
@@ -29,6 +29,7 @@ pub const COMMANDS: &[Command] = &[
             "run\nsave events runs/one",
             "run\nlens\nsave report session.html",
             "run\nablate L1H0\nsave edits edits.json",
+            "run\nsave core crash.core L1.attn.pattern",
             "break L1 if 1 > 0\nsave breakpoints points.ldb",
         ],
         takes: Takes::Kinds(saving::KINDS),

@@ -25,6 +25,8 @@ pub struct Memory {
     pub why: Option<(String, Tree, usize)>,
     /// Commands and what they answered, for tables and reports.
     pub record: Record,
+    /// The folder and the arguments that the program was started with, and the commands since, as a journal has them.
+    pub story: Option<(String, Vec<String>, String)>,
 }
 
 /// Where a dump of elements is.

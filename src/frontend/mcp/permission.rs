@@ -41,7 +41,7 @@ impl Allowed {
     ///
     /// # Errors
     /// With what it would need.
-    pub(super) fn check(self, line: &str) -> Result<(), ToolError> {
+    pub fn check(self, line: &str) -> Result<(), ToolError> {
         let word = line.split_whitespace().next().unwrap_or_default().to_string();
         match needs(line) {
             Needs::Changes if !self.changes => Err(ToolError::Changes { word }),
