@@ -42,6 +42,9 @@ def dump(model, ids):
                 del values[path]
             else:
                 values[path] = tensor.transpose(0, 1).contiguous()
+        elif tensor.dim() == 1 and path.endswith("embed_positions"):
+            # Tables of positions have no batch, and a decoder may have one position.
+            values[path] = tensor[None]
     values["tokens"] = begin.cpu()
     if pair:
         values["encoder.tokens"] = ids.cpu()
@@ -58,12 +61,15 @@ def dump(model, ids):
         return values
     states = out.hidden_states
     # The output of a block is the input of the next; the last state has already been through the final norm.
-    for block in range(len(states) - 1):
-        values.take(f"blocks.{block}.resid_pre", states[block])
+    # These list what each block gives, and not what it reads.
+    late = int(model.config.model_type in ("mamba", "mamba2", "falcon_mamba"))
+    for block in range(late, len(states) - 1):
+        values.take(f"blocks.{block}.resid_pre", states[block - late])
     patterns = getattr(out, "attentions", None) or ()
     # Layers without attention have no pattern in the list.
-    kinds = getattr(model.config, "layer_types", None) or ()
-    attend = [block for block, kind in enumerate(kinds) if kind not in ("linear_attention", "conv", "mamba")]
+    kinds = getattr(model.config, "layer_types", None) or getattr(model.config, "layers_block_type", None) or ()
+    others = ("linear_attention", "conv", "mamba", "mlp", "moe")
+    attend = [block for block, kind in enumerate(kinds) if kind not in others]
     for block, pattern in zip(attend if len(attend) == len(patterns) else range(len(patterns)), patterns):
         if pattern is not None:
             values.take(f"blocks.{block}.attn.pattern", pattern)

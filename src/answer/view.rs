@@ -24,7 +24,7 @@ pub struct Snapshot {
     /// Index of the op at the cursor; `ops.len()` at the end of the pass.
     pub cursor: usize,
     /// The program; the same `Arc` until the program changes. It crosses a connection apart from the rest, when it is
-    /// another one, as the modules and the tokens do.
+    /// different from the one before, as the modules and the tokens do.
     #[serde(skip)]
     pub ops: Arc<Vec<OpLine>>,
     /// The modules of the program in pre-order; the same `Arc` until the program changes.

@@ -120,7 +120,7 @@ pub fn options(now: &Options, file: &Path) -> Result<Options, ResumeError> {
     let core = Core::read(&file)?;
     let start = Start { folder: core.folder, ..Start::of(core.arguments) };
     let folder = Journal::folder().ok_or(ResumeError::NoJournal)?;
-    // The session goes on with a journal of its own.
+    // The session goes on with a new journal.
     // The file may be somebody else's: what would reach outside the session is left out. It changes no value.
     let stays = Allowed { changes: true, outside: false };
     let (mut commands, _) = journal::entries(&core.commands);

@@ -80,7 +80,8 @@ fn renumbered(pass: &Pass, by: &Renumbering) -> Pass {
             values[to].clone_from(value);
         }
     }
-    Pass { values, frontier: by.position(pass.frontier), ..pass.clone() }
+    let (frontier, first) = (by.position(pass.frontier), by.position(pass.first));
+    Pass { values, frontier, first, ..pass.clone() }
 }
 
 impl Run {

@@ -128,7 +128,7 @@ pub enum Event {
     Quit(i32),
 }
 
-/// What is shared by reference count here is a value of its own at the other end of a connection.
+/// What is shared by reference count here is a separate value at the other end of a connection.
 mod shared {
     use std::sync::Arc;
 

@@ -34,21 +34,24 @@ pub fn with_dictionaries(base: Program, dictionaries: &[Arc<Dictionary>]) -> Pro
         return base;
     }
     let (layers, heads) = (base.n_layers(), base.n_heads());
-    // Dictionaries are behind sites of blocks, after what an encoder has given.
-    let once = base.once;
+    let mut once = base.once;
     let mut ops = base.ops;
     // The site whose elements are read under the name of another.
     let mut last: HashMap<String, String> = HashMap::new();
     for dictionary in dictionaries {
         let read = |site: &String| last.get(site).unwrap_or(site).clone();
         let (input, output) = (read(&dictionary.input), read(&dictionary.output));
-        insert(&mut ops, dictionary, &input, &output);
+        // What follows a site that only the pass of the prompt computes is computed there too.
+        if insert(&mut ops, dictionary, &input, &output) <= once {
+            once += Stage::ALL.len();
+        }
         last.insert(dictionary.output.clone(), dictionary.site(Stage::Out));
     }
     finish(ops, once, (layers, heads))
 }
 
-fn insert(ops: &mut Vec<Op>, dictionary: &Dictionary, input: &str, output: &str) {
+/// Returns the number of the first op that is new.
+fn insert(ops: &mut Vec<Op>, dictionary: &Dictionary, input: &str, output: &str) -> usize {
     let at = |site: &str| ops.iter().position(|op| op.site == site).expect("a site of the program");
     let (x, y) = (at(input), at(output));
     assert!(x <= y, "{input} comes after {output}");
@@ -105,4 +108,5 @@ fn insert(ops: &mut Vec<Op>, dictionary: &Dictionary, input: &str, output: &str)
         }
     });
     ops.splice(first..first, new);
+    first
 }

@@ -13,6 +13,7 @@ mod hub;
 mod line;
 mod peer;
 mod serve;
+mod state;
 mod wire;
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::manual::{examples, page, read, same};
 
 /// The recipes in the order of the page. Scripts of one recipe share a folder, so that one finds what the other wrote.
-const RECIPES: [&[&str]; 11] = [
+const RECIPES: [&[&str]; 12] = [
     &["nan"],
     &["blowup"],
     &["head"],
@@ -21,6 +21,7 @@ const RECIPES: [&[&str]; 11] = [
     &["popcorn"],
     &["induction"],
     &["names"],
+    &["graph"],
 ];
 
 /// A command and what it prints.

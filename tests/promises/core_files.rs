@@ -40,7 +40,7 @@ fn a_session_runs_again_to_the_same_bits_or_says_where_not() {
     std::fs::rename(model.join("model.safetensors"), folder.path().join("away")).unwrap();
     let shown = ran(folder.path(), &["core", "a.core"]);
     for words in [
-        "8 tokens",
+        "10 tokens",
         "set list-size 7",
         "ablate L0H1",
         "weights: SHA-256 ",
@@ -83,7 +83,7 @@ fn a_session_runs_again_to_the_same_bits_or_says_where_not() {
     let other = ran(folder.path(), &["--core", "a.core", "-nx", "-batch"]);
     assert_eq!(other.status, 1, "{}{}", other.out, other.err);
     assert!(
-        other.err.contains("the first is weights: the weights are others") && other.err.contains("blocks.1.mlp.out#0"),
+        other.err.contains("the first is weights: the weights differ") && other.err.contains("blocks.1.mlp.out#0"),
         "{}",
         other.err
     );

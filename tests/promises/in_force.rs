@@ -34,7 +34,7 @@ use Policy::{Agrees, Differs, DiffersBy, LeavesOut, OfWeights, Refuses};
 /// The commands of the groups "explaining" and "comparing": what is given before the edit, the command, and its policy. TWO is two
 /// branches with texts of the same length, BATCH two prompts, DIR a folder with files of texts.
 const COMMANDS: [(&str, &str, Policy); 64] = [
-    ("run\nsae load tiny-gpt2-sae as f", "feature f[0]", Differs),
+    ("run\nsae load tiny-gpt2-sae as f", "feature f[211]", Differs),
     ("run\nsae load tiny-gpt2-sae as f", "dla -by feature", Differs),
     ("run\nsae load tiny-gpt2-sae as f", "sae fit f", LeavesOut("edits of values are left out")),
     ("run", "backward loss\nprint norm(grad(L1.resid_post))", Differs),

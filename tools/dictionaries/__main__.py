@@ -1,6 +1,6 @@
 """Trains the dictionaries of features of tiny-gpt2 that come with the program.
 
-    cd tools; python -m dictionaries ../models/dictionaries
+    cd tools; python -m dictionaries ../models/dictionaries [NAME...]
 
 A sparse autoencoder of the residual stream after block 2, with the 12 largest features active, and a transcoder of the
 MLP of each block, whose features have a price. Both are written in 16 bits, in the files of SAELens 6. The texts are
@@ -98,13 +98,16 @@ def write(folder, tensors, settings, metadata):
     (folder / "cfg.json").write_text(json.dumps({**settings, **common, "metadata": metadata}, indent=2) + "\n")
 
 
-def main(folder):
+def main(folder, names):
     torch.manual_seed(0)
     torch.set_grad_enabled(False)
     model = AutoModelForCausalLM.from_pretrained(MODEL).eval()
     ids, heldout = texts(model, 4000), texts(model, 400)
 
     def made(name, module, autoencodes, features, k, settings, metadata):
+        if names and name not in names:
+            return
+        torch.manual_seed(1)
         x, y = values(model, ids, module)
         held_x, held_y = values(model, heldout, module)
         if autoencodes:
@@ -128,4 +131,4 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:])

@@ -6,6 +6,7 @@ mod check;
 mod held;
 mod influence;
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 pub use check::Checked;
@@ -95,6 +96,8 @@ pub struct Wanted {
     pub foil: Option<usize>,
     /// Most neurons that are attributed.
     pub neurons: usize,
+    /// Those at so many first positions are not: what attention sinks there is large, and says nothing about the text.
+    pub skip: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -145,7 +148,7 @@ impl Graph {
         loop {
             let done = rows.len() - weights.len();
             step("neurons", done as u64, wanted.neurons as u64)?;
-            let next = most_influential(&rows, &weights, ROUND.min(wanted.neurons - done));
+            let next = most_influential(&rows, (&weights, wanted.skip), ROUND.min(wanted.neurons - done));
             if next.is_empty() {
                 break;
             }
@@ -156,7 +159,7 @@ impl Graph {
         for op in (0..logits.op).filter(|&op| is_neurons(&ops.ops[op])) {
             active += held.base(op)?.read_f32()?.iter().filter(|x| **x != 0.0).count();
         }
-        Ok(assembled(&mut held, rows, &logits, wanted, (active, of))?)
+        assembled(&mut held, rows, &logits, wanted, (active, of))
     }
 
     /// Whether the run is still what the graph is about.
@@ -212,7 +215,7 @@ fn logits(session: &mut Session, wanted: &Wanted) -> Result<Logits> {
     Ok(Logits { op, tokens })
 }
 
-/// The row of a logit, before a bound, less the mean of all or another one.
+/// The row of a logit, before a bound, less the mean of all, or less the foil.
 fn logit_row(held: &mut Held<'_>, logits: &Logits, wanted: &Wanted, token: usize) -> Result<Row> {
     let mut op: Op = held.program.ops[logits.op].clone();
     if let Kernel::Unembed { softcap, .. } = &mut op.kernel {
@@ -238,10 +241,10 @@ fn logit_row(held: &mut Held<'_>, logits: &Logits, wanted: &Wanted, token: usize
     let seed = Value::from_f32(seed, &[1, 1, classes], held.session.run.device_of(logits.op)).with_axes(&op.axes);
     let context = held.context(1)?;
     let weights = held.session.run.branch().weights().clone();
-    let pulled = crate::program::pull_back(&op, &[input.clone()], &weights, &context, None, &seed)?;
+    let pulled = crate::program::pull_back(&op, std::slice::from_ref(&input), &weights, &context, None, &seed)?;
     let gradient = pulled.into_iter().next().flatten().ok_or_else(|| Error::refused("the logits depend on nothing"))?;
     let gradient = gradient.read_f32()?;
-    let out = held.execute(&op, &[input.clone()])?.read_f64()?;
+    let out = held.execute(&op, std::slice::from_ref(&input))?.read_f64()?;
     let worth = |x: &[f64], r: &[f32]| -> f64 { x.iter().zip(r).map(|(x, r)| x * f64::from(*r)).sum() };
     let value = worth(&out, &seed.read_f32()?);
     let bias = value - worth(&input.read_f64()?, &gradient);
@@ -297,7 +300,7 @@ fn target(held: &mut Held<'_>, op: usize) -> Result<(usize, Option<Vec<f32>>)> {
 }
 
 /// The neurons without a row that have the largest influence, as far as rows are known.
-fn most_influential(rows: &[(Node, Row)], weights: &[f64], most: usize) -> Vec<Neuron> {
+fn most_influential(rows: &[(Node, Row)], (weights, skip): (&[f64], usize), most: usize) -> Vec<Neuron> {
     let neuron = |node: &Node| match *node {
         Node::Neuron { op, pos, neuron } => Some((op, pos, neuron)),
         _ => None,
@@ -314,6 +317,9 @@ fn most_influential(rows: &[(Node, Row)], weights: &[f64], most: usize) -> Vec<N
             let size = row.size().max(1e-8);
             for (source, part) in &row.parts {
                 let Source::Neuron { op, pos, neuron } = *source else { continue };
+                if pos < skip {
+                    continue;
+                }
                 let share = now * f64::from(part.abs()) / size;
                 match known.get(&(op, pos, neuron)) {
                     Some(&at) => next[at] += share,
@@ -393,10 +399,12 @@ fn assembled(
     let mut read: HashMap<usize, Vec<f32>> = HashMap::new();
     for (number, node) in nodes.iter().enumerate() {
         let Node::Neuron { op, pos, neuron } = *node else { continue };
-        if !read.contains_key(&op) {
-            read.insert(op, held.base(op)?.read_f32()?);
-        }
-        activation[number] = f64::from(read[&op][pos * held.program.ops[op].width + neuron]);
+        let width = held.program.ops[op].width;
+        let values = match read.entry(op) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(missing) => missing.insert(held.base(op)?.read_f32()?),
+        };
+        activation[number] = f64::from(values[pos * width + neuron]);
     }
     let edges = known.rows.iter().zip(&pruned.edges).map(|((node, row), kept)| {
         let kept: HashMap<usize, bool> = row.iter().map(|(from, _)| *from).zip(kept.iter().copied()).collect();

@@ -1,4 +1,4 @@
-//! `check core`: does this session compute what another one did?
+//! `check core`: does this session compute what another session did?
 
 use std::path::Path;
 
@@ -25,7 +25,7 @@ pub fn check(console: &mut Console, file: &Word) -> Done {
     if let Some(then) = &core.weights
         && weights(&console.session.run)?.is_some_and(|now| now != *then)
     {
-        differences.push(("weights".into(), "the weights are others".into()));
+        differences.push(("weights".into(), "the weights differ".into()));
     }
     let at = |one: &Imprint| format!("{}#{}", one.site, one.pass);
     differences.extend(core.imprints.iter().zip(&now).filter_map(|(then, now)| Some((at(then), differs(then, now)?))));

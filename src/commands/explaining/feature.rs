@@ -5,13 +5,31 @@ use std::sync::Arc;
 use crate::commands::explaining::neuron::excited_in;
 use crate::commands::explaining::shown::short_site;
 use crate::commands::frame::{Done, mistake};
-use crate::commands::state::{Call, Console};
+use crate::commands::state::{Call, Command, Console, LOOKING, Takes};
 use crate::debugger::Result;
 use crate::lang::Span;
 use crate::lang::words::Word;
 use crate::model::dictionary::{Dictionary, Stage};
 use crate::model::role::Role;
 use crate::tensor::Value;
+
+pub const COMMAND: Command = Command {
+    name: "feature",
+    usage: "feature NAME[N] [FILE] [-top N]",
+    about: "which tokens activate a feature of a dictionary, in this text or over a file of texts, and which tokens its \
+            decoder promotes",
+    help: "NAME is the dictionary, with its block where it is one of several: L1.f[12]. FILE has one text in each line; each is run as a \
+           separate pass, with the edits of this branch. Promoted tokens come from W_dec W_U of the feature: the direct path, \
+           without the final norm.",
+    options: &[("-top N", "rows, 8 by default")],
+    examples: &[
+        "run\nsae load tiny-gpt2-sae as f\nfeature f[0]",
+        "shell printf 'The nurse said that\\nThe dog\\n' > texts.txt\nsae load tiny-gpt2-sae as f\nfeature f[1] texts.txt -top 3",
+    ],
+    takes: Takes::File,
+    run,
+    ..LOOKING
+};
 
 /// Tokens that are listed on each side.
 const TOP: usize = 8;

@@ -5,14 +5,47 @@ use crate::answer::numbers::significant;
 use crate::answer::text::quoted;
 use crate::answer::{Answer, Cell, Table};
 use crate::commands::explaining::shown::short_site;
-use crate::commands::frame::{Done, Options, mistake, no_more};
-use crate::commands::state::{Call, Console};
+use crate::commands::frame::{ALL, Done, Options, mistake, no_more, number};
+use crate::commands::state::{ANALYSING, Call, Command, Console, Takes};
 use crate::debugger::{Error, Result, Target};
 use crate::lang::words::Word;
 use crate::tensor::Axis;
 
+pub const COMMAND: Command = Command {
+    name: "graph",
+    usage: "graph [TOKEN]... [-pos POS] [-not TOKEN] [-neurons N] [-skip N] [-top N] [-all]\ngraph N\ngraph up\ngraph next\ngraph check [N]",
+    about: "which neurons and tokens make a logit, as an attribution graph whose rows add up",
+    help: "Nodes are neurons of the MLPs at positions, tokens, biases and logits, those that together have 95 % of the probability without \
+           TOKEN. An edge is what its target takes from its source when attention patterns, the scales of norms, gates and all other \
+           neurons are held: the edges of a node add up to what it is, before its activation function or with its gate. Neurons are \
+           the exact transcoder of their MLP, so nothing is left to errors but experts and layers without attention. The neurons \
+           with the largest influence are attributed, 256 of them; the others are one node, and those at the first position with them, where attention sinks. Influence, pruning (0.8 of the influence \
+           of nodes, 0.98 of that of edges) and scores are those of circuit-tracer. graph N shows what a node takes and gives, graph \
+           up goes back, graph next to the next node in influence; graph check leaves sources out, with what is held held, and \
+           compares what that changes with the edges. save graph FILE.json writes it for Neuronpedia.",
+    options: &[
+        ("-pos POS", "the position whose logits are explained, the focused one by default"),
+        ("-not TOKEN", "explain the difference to this token's logit, and not to the mean of all"),
+        ("-neurons N", "neurons that are attributed, 256 by default"),
+        ("-skip N", "first positions without neurons, 1 by default"),
+        ("-top N", "nodes or edges that are listed"),
+        ALL,
+    ],
+    examples: &[
+        "run\ngraph \" Mary\" -neurons 64\ngraph next\ngraph up",
+        "run\ngraph \" Mary\" -not \" John\" -neurons 64\ngraph check 20",
+    ],
+    takes: Takes::Words(&["check", "up", "next"]),
+    run: graph,
+    ..ANALYSING
+};
+
 /// Neurons that are attributed, nodes and edges that are listed, edges that are checked.
 const NEURONS: usize = 256;
+
+/// First positions without neurons, as in circuit-tracer: those of a single token stay.
+const SKIPPED: usize = 1;
+
 const NODES: usize = 16;
 const EDGES: usize = 8;
 const CHECKED: usize = 20;
@@ -28,7 +61,7 @@ const USAGE: &str = "graph \" Mary\", graph N, graph up, graph next, graph check
 /// `graph [TOKEN]... [-pos POS] [-not TOKEN] [-neurons N] [-top N]`, `graph N|up|next`, `graph check [N]`.
 pub fn graph(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = call.options()?;
-    let is_new = ["-pos", "-not", "-neurons"].iter().any(|option| given.has(option));
+    let is_new = ["-pos", "-not", "-neurons", "-skip"].iter().any(|option| given.has(option));
     let plain = |word: &Word| (!word.quoted).then(|| word.text.clone());
     match left.first().and_then(plain).as_deref() {
         Some("check") => return check(console, &left[1..]),
@@ -113,7 +146,14 @@ impl Console {
         if let (Some(_), []) = (foil, left) {
             return Err(Error::refused("-not needs a token before it: graph \" Mary\" -not \" John\""));
         }
-        Ok(Wanted { pos, tokens, foil, neurons: given.count("-neurons")?.unwrap_or(NEURONS) })
+        let neurons = given.count("-neurons")?.unwrap_or(NEURONS);
+        let skip = match given.value("-skip") {
+            Some(word) => {
+                number(word, |x| *x >= 0.0 && x.fract() == 0.0, "-skip: a number of positions, 0 or more")? as usize
+            }
+            None => SKIPPED.min(pos),
+        };
+        Ok(Wanted { pos, tokens, foil, neurons, skip })
     }
 
     fn walk_to(&mut self, node: usize, word: &Word) -> Result<()> {

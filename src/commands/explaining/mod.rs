@@ -151,52 +151,8 @@ pub const COMMANDS: &[Command] = &[
         run: neuron::run,
         ..LOOKING
     },
-    Command {
-        name: "sae",
-        usage: "sae\nsae load SOURCE [at SITE [to SITE]] as NAME [-force] [-centred]\nsae unload NAME\nsae fit [NAME]\nsae labels NAME FILE",
-        about: "load a sparse autoencoder or transcoders, whose features become sites behind the one that they are of",
-        help: "SOURCE is a file or folder of SAELens, Gemma Scope, sparsify, dictionary_learning, Llama Scope, Qwen Scope, Goodfire \
-               or circuit-tracer, such a file or folder of a repository in the cache of the hub (org/name:FOLDER), or a dictionary that \
-               comes with the program. Its sites are NAME.in, enc, pre, acts, recon, error and \
-               out in the block of the site, such as L5.NAME.acts. They are off the path: out is the site, bit by bit, until \
-               pre, acts, recon or error is edited. Then the site changes by what the decoder makes of the changes of features. fit shows how \
-               well it rebuilds the current text: features active at a position (L0), the variance explained, and the loss with \
-               what is rebuilt in the place of the site. One that explains less than nothing is refused without -force. A file of \
-               labels is JSON of features and texts, JSON lines as Neuronpedia exports them, or lines of a feature, a comma and a text.",
-        options: &[
-            ("-force", "load it although it does not fit"),
-            (
-                "-centred",
-                "it is of values without their mean over features, as of a model with centred writing weights",
-            ),
-        ],
-        examples: &[
-            "run\nsae load tiny-gpt2-sae as f\nprint/5t L2.f.acts[-1]",
-            "sae load tiny-gpt2-sae as f\nbreak L2.f.acts if max($[-1]) > 1\nrun",
-            "run\nsae load tiny-gpt2-transcoders as t\nsae fit t",
-            "sae load tiny-gpt2-sae as f\nsae unload f",
-        ],
-        takes: Takes::Words(&sae::WORDS),
-        run: sae::run,
-        ..CHANGING
-    },
-    Command {
-        name: "feature",
-        usage: "feature NAME[N] [FILE] [-top N]",
-        about: "which tokens activate a feature of a dictionary, in this text or over a file of texts, and which tokens its \
-                decoder promotes",
-        help: "NAME is the dictionary, with its block where it is one of several: L1.f[12]. FILE has one text in each line; each is run as a \
-               separate pass, with the edits of this branch. Promoted tokens come from W_dec W_U of the feature: the direct path, \
-               without the final norm.",
-        options: &[("-top N", "rows, 8 by default")],
-        examples: &[
-            "run\nsae load tiny-gpt2-sae as f\nfeature f[0]",
-            "shell printf 'The nurse said that\\nThe dog\\n' > texts.txt\nsae load tiny-gpt2-sae as f\nfeature f[1] texts.txt -top 3",
-        ],
-        takes: Takes::File,
-        run: feature::run,
-        ..LOOKING
-    },
+    sae::COMMAND,
+    feature::COMMAND,
     Command {
         name: "probe",
         usage: "probe FILE [-metric EXPR] [-by FIELD] [-carriers|-words] [-limit N] [-seed S]",
@@ -323,59 +279,8 @@ pub const COMMANDS: &[Command] = &[
         run: dla::explain,
         ..LOOKING
     },
-    Command {
-        name: "graph",
-        usage: "graph [TOKEN]... [-pos POS] [-not TOKEN] [-neurons N] [-top N] [-all]\ngraph N\ngraph up\ngraph next\ngraph check [N]",
-        about: "which neurons and tokens make a logit, as an attribution graph whose rows add up",
-        help: "Nodes are neurons of the MLPs at positions, tokens, biases and logits, those that together have 95 % of the probability without \
-               TOKEN. An edge is what its target takes from its source when attention patterns, the scales of norms, gates and all other \
-               neurons are held: the edges of a node add up to what it is, before its activation function or with its gate. Neurons are \
-               the exact transcoder of their MLP, so nothing is left to errors but experts and layers without attention. The neurons \
-               with the largest influence are attributed, 256 of them; the others are one node. Influence, pruning (0.8 of the influence \
-               of nodes, 0.98 of that of edges) and scores are those of circuit-tracer. graph N shows what a node takes and gives, graph \
-               up goes back, graph next to the next node in influence; graph check leaves sources out, with what is held held, and \
-               compares what that changes with the edges. save graph FILE.json writes it for Neuronpedia.",
-        options: &[
-            ("-pos POS", "the position whose logits are explained, the focused one by default"),
-            ("-not TOKEN", "explain the difference to this token's logit, and not to the mean of all"),
-            ("-neurons N", "neurons that are attributed, 256 by default"),
-            ("-top N", "nodes or edges that are listed"),
-            ALL,
-        ],
-        examples: &[
-            "run\ngraph \" Mary\" -neurons 64\ngraph next\ngraph up",
-            "run\ngraph \" Mary\" -not \" John\" -neurons 64\ngraph check 20",
-        ],
-        takes: Takes::Words(&["check", "up", "next"]),
-        run: graph::graph,
-        ..ANALYSING
-    },
-    Command {
-        name: "why",
-        usage: "why [-depth N] [-top N] [-not TOKEN] EXPR\nwhy N\nwhy up\nwhy nan",
-        about: "where a number came from: a tree whose levels add up, from the number back to the tokens",
-        help: "Each level lists the largest parts of the one above it, and what the others add up to. Level says what it supposes: \
-               exact where an op is linear in what it reads, scale held and pattern held where the scales of norms and attention \
-               patterns count as constants, AttnLRP where activations, gates and scores are divided by those rules, first order \
-               where the expression itself is not linear. why N goes on from the part with this number, why up goes back. Edits in \
-               force are part of the run, and listed where they replace what an op computed. why nan finds the first op of the passes so \
-               far that makes a NaN or an infinity: the element, the products that it is the sum of, or the weight and its place in \
-               the file.",
-        options: &[
-            ("-depth N", "levels that are shown, 2 by default"),
-            ("-top N", "parts of each level, 4 by default"),
-            ("-not TOKEN", "explain the difference to this token's logit"),
-        ],
-        examples: &[
-            "run\nwhy logit(\" Mary\") - logit(\" John\")\nwhy 1",
-            "run\nwhy -not \" John\" logit(\" Mary\")",
-            "run\nwhy -depth 1 -top 10 L2.resid_post[pos=-1, dim=5]",
-            "set param(\"L2.mlp.W_out\")[5] = nan\nrun\nwhy nan",
-        ],
-        takes: Takes::Expression,
-        run: why::why,
-        ..ANALYSING
-    },
+    graph::COMMAND,
+    why::COMMAND,
     Command {
         name: "patch",
         usage: "patch SIDE|zero|mean -metric EXPR [-site SITE] [-over AXES] [-approx|-both]\npatch sweep -from SIDE|zero|mean -metric EXPR ...\npatch SITE[SLICE] from SIDE\npatch BRANCH -metric EXPR -to HEAD.q|k|v\npatch BRANCH -metric EXPR -minimal [-faithful X]",

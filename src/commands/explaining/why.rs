@@ -7,11 +7,38 @@ use crate::answer::text::quoted;
 use crate::commands::explaining::nonfinite::why_nan;
 use crate::commands::explaining::shown::short_site;
 use crate::commands::frame::{Done, mistake};
-use crate::commands::state::{Call, Console};
+use crate::commands::state::{ANALYSING, Call, Command, Console, Takes};
 use crate::debugger::{Error, Result};
 use crate::lang::{Span, parse_expr};
 use crate::program::Along;
 use crate::tensor::Axis;
+
+pub const COMMAND: Command = Command {
+    name: "why",
+    usage: "why [-depth N] [-top N] [-not TOKEN] EXPR\nwhy N\nwhy up\nwhy nan",
+    about: "where a number came from: a tree whose levels add up, from the number back to the tokens",
+    help: "Each level lists the largest parts of the one above it, and what the others add up to. Level says what it supposes: \
+           exact where an op is linear in what it reads, scale held and pattern held where the scales of norms and attention \
+           patterns count as constants, AttnLRP where activations, gates and scores are divided by those rules, first order \
+           where the expression itself is not linear. why N goes on from the part with this number, why up goes back. Edits in \
+           force are part of the run, and listed where they replace what an op computed. why nan finds the first op of the passes so \
+           far that makes a NaN or an infinity: the element, the products that it is the sum of, or the weight and its place in \
+           the file.",
+    options: &[
+        ("-depth N", "levels that are shown, 2 by default"),
+        ("-top N", "parts of each level, 4 by default"),
+        ("-not TOKEN", "explain the difference to this token's logit"),
+    ],
+    examples: &[
+        "run\nwhy logit(\" Mary\") - logit(\" John\")\nwhy 1",
+        "run\nwhy -not \" John\" logit(\" Mary\")",
+        "run\nwhy -depth 1 -top 10 L2.resid_post[pos=-1, dim=5]",
+        "set param(\"L2.mlp.W_out\")[5] = nan\nrun\nwhy nan",
+    ],
+    takes: Takes::Expression,
+    run: why,
+    ..ANALYSING
+};
 
 /// Levels that are shown, and parts of each.
 const DEPTH: usize = 2;

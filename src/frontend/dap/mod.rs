@@ -116,7 +116,7 @@ enum After {
     /// A command that moves the cursor.
     Motion(String),
     /// That a command of the console has moved it.
-    Stopped(Option<StopView>),
+    Stopped(Option<Box<StopView>>),
 }
 
 impl<'a> Adapter<'a> {
@@ -173,7 +173,7 @@ impl<'a> Adapter<'a> {
                 match after {
                     After::Event(event, body) => self.event(event, body)?,
                     After::Motion(line) => self.motion(&line)?,
-                    After::Stopped(stop) => self.stopped(stop)?,
+                    After::Stopped(stop) => self.stopped(stop.map(|stop| *stop))?,
                 }
             }
         }
@@ -252,7 +252,7 @@ impl<'a> Adapter<'a> {
     }
 }
 
-/// A text in which nothing stands for a variable.
+/// A text without variables.
 fn braced(text: &str) -> String {
     text.replace('{', "(").replace('}', ")")
 }

@@ -32,7 +32,7 @@ impl Adapter<'_> {
         self.stopped(stop)
     }
 
-    /// Runs any command. Progress and what is printed on the way are told as they come.
+    /// Runs any command. Progress and what is printed on the way are reported as they come.
     pub(super) fn typed(&mut self, line: &str) -> io::Result<Typed> {
         let Some(mut client) = self.client.take() else { return Ok(Typed::default()) };
         let before = client.snapshot().clone();

@@ -171,7 +171,7 @@ impl Adapter<'_> {
             // The lines of a stop are those of the event that follows.
             let result = if stop.is_some() { String::new() } else { text.clone() };
             if moved && !self.ended {
-                self.after.push_back(After::Stopped(stop));
+                self.after.push_back(After::Stopped(stop.map(Box::new)));
             }
             return if failed { failure(text) } else { Ok(json!({"result": result, "variablesReference": 0})) };
         }

@@ -30,6 +30,10 @@ pub(super) const LARGEST_SIZE: usize = 1 << 31;
 
 const N_EXPERTS: &[&str] = &["num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"];
 
+/// Of each half of a model that has an encoder and a decoder.
+const LAYERS_OF_HALVES: &[&str] = &["encoder_layers", "decoder_layers", "num_decoder_layers"];
+const HEADS_OF_HALVES: &[&str] = &["encoder_attention_heads", "decoder_attention_heads"];
+
 impl HfConfig {
     /// Refuses sizes that no model has, before anything is made in them.
     pub fn check_sizes(&self) -> Result<(), LoadError> {
@@ -43,7 +47,9 @@ impl HfConfig {
         let sizes: &[&[&str]] = &[D_MODEL, N_HEADS, N_KV_HEADS, D_MLP, MAX_POSITIONS, &["vocab_size", "head_dim"]];
         let limits = [
             (N_LAYERS, MOST_LAYERS),
+            (LAYERS_OF_HALVES, MOST_LAYERS),
             (N_HEADS, MOST_HEADS),
+            (HEADS_OF_HALVES, MOST_HEADS),
             (N_EXPERTS, MOST_EXPERTS),
             (&["num_labels", "_num_labels"], MOST_LABELS),
         ];
@@ -55,11 +61,11 @@ impl HfConfig {
             }
         }
         let largest = |keys: &[&str]| keys.iter().filter_map(|key| size(key)).max().unwrap_or(1);
-        let (layers, experts) = (largest(N_LAYERS), largest(N_EXPERTS));
+        let (layers, experts) = (largest(N_LAYERS).max(largest(LAYERS_OF_HALVES)), largest(N_EXPERTS));
         if layers * experts > MOST_EXPERTS_IN_ALL {
             return Err(self.bad(format!("{experts} experts in each of {layers} blocks are more than any model has")));
         }
-        let heads = largest(N_HEADS);
+        let heads = largest(N_HEADS).max(largest(HEADS_OF_HALVES));
         if layers * heads > MOST_HEADS_IN_ALL {
             return Err(self.bad(format!("{heads} heads in each of {layers} blocks are more than any model has")));
         }

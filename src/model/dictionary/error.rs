@@ -9,7 +9,7 @@ pub enum DictionaryError {
     #[error("{name} is not there, and not in the cache of the hub; get it first: hf download {repo}")]
     NotCached { name: String, repo: String },
     #[error(
-        "{path} is no dictionary of features of a kind that is read: SAELens, Gemma Scope, sparsify, dictionary_learning, \
+        "{path} is not a dictionary of features of a kind that is read: SAELens, Gemma Scope, sparsify, dictionary_learning, \
          Llama Scope, Qwen Scope, Goodfire or circuit-tracer"
     )]
     Unknown { path: String },

@@ -90,10 +90,10 @@ fn files_that_lack_what_is_needed_are_refused_by_name() {
     fs::write(at("llama/hyperparams.json"), r#"{"d_model": 3, "jump_relu_threshold": 1.0}"#).unwrap();
     assert!(said(&at("llama")).contains("dataset_average_activation_norm"));
     fs::create_dir_all(at("empty")).unwrap();
-    assert!(said(&at("empty")).contains("no dictionary of features of a kind that is read"));
+    assert!(said(&at("empty")).contains("not a dictionary of features of a kind that is read"));
     assert!(said(&at("nothing")).contains("is not there"));
     write(&at("other.safetensors"), &[("weight", &[2, 2])]);
-    assert!(said(&at("other.safetensors")).contains("no dictionary of features"));
+    assert!(said(&at("other.safetensors")).contains("not a dictionary of features"));
     write(
         &at("params.safetensors"),
         &[("w_enc", &[3, 5]), ("w_dec", &[5, 2, 3]), ("b_enc", &[5]), ("threshold", &[5])],

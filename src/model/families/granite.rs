@@ -90,11 +90,14 @@ fn mixture(config: &HfConfig, sizes: &Sizes) -> Result<Option<Experts>, LoadErro
     if ![MIXTURE, SHARED, HYBRID].contains(&family) {
         return Ok(None);
     }
+    const CHOSEN: &[&str] = &["num_experts_per_tok"];
     let count = config.opt_count(&["num_local_experts"])?.unwrap_or(8);
-    let chosen = config.opt_count(&["num_experts_per_tok"])?.unwrap_or(2);
     if count == 0 && family == HYBRID {
+        config.note_read(CHOSEN);
         return Ok(None);
     }
+    let count = config.opt_size(&["num_local_experts"])?.unwrap_or(count);
+    let chosen = config.opt_size(CHOSEN)?.unwrap_or(2);
     let shared = match family {
         HYBRID => shared_width(config, 1024)?,
         SHARED => shared_width(config, 0)?,

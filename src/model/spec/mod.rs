@@ -8,18 +8,22 @@ use serde::{Deserialize, Serialize};
 
 use super::role::Stack;
 
+mod embed;
 mod head;
 mod latent;
 mod layer;
 mod mixer;
+mod norm;
 mod relative;
 mod rope;
 mod router;
 
+pub use embed::{Alibi, Count, Embed, Masks, Positions, Projection, Waves};
 pub use head::{Classes, Dense, Head, Logits, Pool, Pooled, Pooling, Sentence, Transform};
 pub use latent::Latent;
 pub use layer::{ClampedGate, Experts, Factors, Layer, LayerInputs, SharedExpert};
 pub use mixer::{Delta, Learning, Mixer, Selective, ShortConvolution, SpaceFactors, SpaceNorm, StateSpace};
+pub use norm::{Gain, Norm, NormKind, Placement};
 pub use relative::{Adds, Buckets, Disentangled, Relative};
 pub use rope::{Pairing, Rope, RopeScaling};
 pub use router::{GroupScore, Groups, Router, Score};
@@ -84,205 +88,6 @@ pub struct Encoder {
     pub shares_embedding: bool,
     /// Factor on the scores of cross attention.
     pub cross_scale: f64,
-}
-
-/// A normalisation of the last axis: `x / scale * gain + bias`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Norm {
-    pub kind: NormKind,
-    /// Added to the variance (or mean square) before the square root.
-    pub eps: f64,
-    pub gain: Gain,
-    pub bias: bool,
-}
-
-/// Which statistic a [`Norm`] divides by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum NormKind {
-    /// `(x - mean) / sqrt(var + eps)`, biased variance.
-    LayerNorm,
-    /// `x / sqrt(mean(x^2) + eps)`.
-    Rms,
-}
-
-/// What a [`Norm`] multiplies by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Gain {
-    /// Nothing (OLMo).
-    None,
-    /// The weight `w`.
-    Weight,
-    /// `1 + w` (Gemma, Nemotron).
-    OnePlus,
-}
-
-impl Norm {
-    /// A layer norm with weight and bias.
-    pub fn layer_norm(eps: f64) -> Norm {
-        Norm { kind: NormKind::LayerNorm, eps, gain: Gain::Weight, bias: true }
-    }
-
-    /// A root-mean-square norm with a weight.
-    pub fn rms(eps: f64) -> Norm {
-        Norm { kind: NormKind::Rms, eps, gain: Gain::Weight, bias: false }
-    }
-
-    /// The same without a bias.
-    pub fn without_bias(self) -> Norm {
-        Norm { bias: false, ..self }
-    }
-}
-
-/// Where the norms of a block are: `ln1` and `ln2` before attention and MLP or after the residual additions,
-/// `attn_post_ln` and `mlp_post_ln` on what they add.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Placement {
-    /// `ln1` before attention, `ln2` before the MLP (GPT-2, Llama).
-    Pre,
-    /// After each residual addition (BERT).
-    Post,
-    /// In front, and on what is added (Gemma 2, GLM-4).
-    Sandwich,
-    /// On what is added only (OLMo 2).
-    Output,
-    /// Attention and MLP both read `ln1` of the block's input (GPT-J, Cohere).
-    ParallelOne,
-    /// Both read the block's input, each through its own norm (GPT-NeoX, Falcon 40B).
-    ParallelTwo,
-}
-
-impl Placement {
-    pub fn has_ln1(self) -> bool {
-        self != Placement::Output
-    }
-
-    pub fn has_ln2(self) -> bool {
-        !matches!(self, Placement::Output | Placement::ParallelOne)
-    }
-
-    pub fn describe(self) -> &'static str {
-        match self {
-            Placement::Pre => "before attention and MLP",
-            Placement::Post => "after each residual addition",
-            Placement::Sandwich => "before attention and MLP, and on what they add",
-            Placement::Output => "on what attention and MLP add",
-            Placement::ParallelOne => "one, before attention and MLP side by side",
-            Placement::ParallelTwo => "two, before attention and MLP side by side",
-        }
-    }
-
-    /// Whether what attention and MLP add passes a norm.
-    pub fn has_post_norms(self) -> bool {
-        matches!(self, Placement::Sandwich | Placement::Output)
-    }
-
-    /// Whether the MLP reads the block's input instead of what attention has added to.
-    pub fn is_parallel(self) -> bool {
-        matches!(self, Placement::ParallelOne | Placement::ParallelTwo)
-    }
-}
-
-/// How tokens become vectors.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Embed {
-    /// Width of the token table; `d_model` unless it is projected.
-    pub width: usize,
-    /// Factor on the token embedding (Gemma, Granite).
-    pub scale: f64,
-    #[serde(default)]
-    pub masks: Option<Masks>,
-    /// Rows of the token-type table; 0 where the architecture has none.
-    pub token_types: usize,
-    /// Whether the sum of embeddings passes its own norm (`embed_ln`).
-    pub norm: bool,
-    /// Whether positions that are padding begin as zeros (DeBERTa, ESM).
-    #[serde(default)]
-    pub zero_padding: bool,
-    /// Projection of narrow embeddings to the width of the model; position tables are as wide as what they are added
-    /// to.
-    pub project: Option<Projection>,
-}
-
-impl Embed {
-    pub fn plain(width: usize) -> Embed {
-        Embed { width, scale: 1.0, masks: None, token_types: 0, norm: false, zero_padding: false, project: None }
-    }
-}
-
-/// Masks that count as tokens that were dropped: their embeddings are zeros, and those of the others are multiplied by `(1 -
-/// trained) / (1 - share)`, where `share` is that of masks among the real tokens of a text (ESM).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Masks {
-    /// The id of the mask token.
-    pub id: u32,
-    /// The share of masks in training.
-    pub trained: f64,
-}
-
-/// How narrow embeddings become as wide as the model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Projection {
-    /// The normed sum of all embeddings, with a bias (ELECTRA, ALBERT).
-    OfSum,
-    /// The token embedding alone, without a bias; another projection leads back before the unembedding (OPT-350m).
-    OfTokens,
-}
-
-/// What is added so that the model knows positions. Rotations are in [`Layer::rope`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Positions {
-    None,
-    /// A row of a table to each embedding.
-    Learned {
-        rows: usize,
-        count: Count,
-    },
-    /// Sines and cosines of the position to each embedding, the sines first.
-    Sines {
-        waves: Waves,
-        count: Count,
-        /// Positions of the longest text, if there is one.
-        most: Option<usize>,
-    },
-    /// A slope times the position of the key to each score.
-    Alibi(Alibi),
-}
-
-/// What the positions of sines and cosines are multiplied by: `w_i` for each of `n` pairs of features. Angles are computed in as many
-/// bits as in transformers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Waves {
-    /// `w_i = 10000^(-i/n)`, in 64 bits (Marian, Pegasus).
-    Even,
-    /// `w_i = 10000^(-i/(n-1))`, in 32 bits; position `zero` has zeros (M2M-100).
-    ToTheEnd { zero: usize },
-}
-
-/// Which row of a position table a token gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Count {
-    /// The position that the rest of the model sees too.
-    Seen,
-    /// The number of real tokens before it, plus 2; padding gets row 1 (OPT).
-    RealPlusTwo,
-    /// The column plus 2, padding or not (BART).
-    ColumnPlusTwo,
-    /// The column, padding or not.
-    Column,
-    /// The number of tokens up to it whose id is not `pad`, plus `pad`; those with the id get row `pad` (RoBERTa).
-    ById { pad: u32 },
-}
-
-/// Attention with linear biases: three formulas in use. `p` is the position of a key among the real tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Alibi {
-    /// `slope p` is added to the scaled scores.
-    Bloom,
-    /// `slope p`, both and their product rounded to bfloat16, is added before scaling.
-    Falcon,
-    /// `slope (p - p of the last key)` is added to the scaled scores; the slopes of another number of heads than a
-    /// power of two are chosen in another way.
-    Mpt,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

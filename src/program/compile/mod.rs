@@ -295,6 +295,8 @@ pub(super) fn finish(mut ops: Vec<Op>, once: usize, (n_layers, n_heads): (usize,
     let mut readers = vec![Vec::new(); ops.len()];
     let mut cached = vec![false; ops.len()];
     for (i, op) in ops.iter_mut().enumerate() {
+        // The numbers of modules are those of this list.
+        op.module = 0;
         index.insert(op.site.clone(), i);
         for &input in &op.inputs {
             if readers[input].last() != Some(&i) {

@@ -248,8 +248,12 @@ fn dumps_of_every_family_agree_without_a_map() {
         assert!(told.contains(&format!("written from {name}")), "{told}");
         let table = bench.table("diff theirs -all");
         assert!(table.title.contains("all agree within 2e-4"), "{name}: {}", table.title);
-        // transformers calls most modules of this one otherwise than its files do.
-        let least = if name == "nomic_bert" { 10 } else { 14 };
+        // transformers calls most modules of these otherwise than their files do.
+        let least = match name.as_str() {
+            "nemotron_h" => 6,
+            "nomic_bert" => 10,
+            _ => 14,
+        };
         assert!(table.rows.len() >= least, "{name}: {} sites", table.rows.len());
         assert!(!table.title.contains("of other shapes"), "{name}: {}", table.title);
     }

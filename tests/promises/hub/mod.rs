@@ -332,9 +332,9 @@ fn refusals_say_what_to_do() {
 #[test]
 fn a_model_of_no_use_is_refused_before_its_weights_are_downloaded() {
     let (hub, cache) = (Hub::with(&fixture("gpt2")), Cache::new());
-    hub.put("config.json", br#"{"model_type": "mamba"}"#);
+    hub.put("config.json", br#"{"model_type": "rwkv"}"#);
     let message = cache.fails(cache.command(&hub.address, "org/tiny", RUN));
-    assert!(message.starts_with("config.json of org/tiny: model_type \"mamba\" is not supported"), "{message}");
+    assert!(message.starts_with("config.json of org/tiny: model_type \"rwkv\" is not supported"), "{message}");
     assert!(!hub.requests().iter().any(|request| request.path.contains("model.safetensors")));
 }
 

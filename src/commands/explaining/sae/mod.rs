@@ -9,13 +9,40 @@ use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
 use crate::commands::explaining::shown::short_site;
 use crate::commands::frame::{Done, Options, mistake};
-use crate::commands::state::{Call, Console};
-use crate::debugger::{Error, Result};
+use crate::commands::state::{CHANGING, Call, Command, Console, Takes};
+use crate::debugger::{Error, Result, Target};
 use crate::lang::LangError;
 use crate::lang::words::Word;
 use crate::model::dictionary::{self, Dictionary, Stage};
 
-/// What it can be told to do.
+pub const COMMAND: Command = Command {
+    name: "sae",
+    usage: "sae\nsae load SOURCE [at SITE [to SITE]] as NAME [-force] [-centred]\nsae unload NAME\nsae fit [NAME]\nsae labels NAME FILE",
+    about: "load a sparse autoencoder or transcoders, whose features become sites of the model",
+    help: "SOURCE is a file or folder of SAELens, Gemma Scope, sparsify, dictionary_learning, Llama Scope, Qwen Scope, Goodfire \
+           or circuit-tracer, such a file or folder of a repository in the cache of the hub (org/name:FOLDER), or a dictionary that \
+           comes with the program. Its sites are NAME.in, enc, pre, acts, recon, error and \
+           out in the block of the site, such as L5.NAME.acts. They are off the path: out is the site, bit by bit, until \
+           pre, acts, recon or error is edited. Then the site changes by what the decoder makes of the changes of features. fit shows how \
+           well it rebuilds the current text: features active at a position (L0), the variance explained, and the loss with \
+           what is rebuilt in the place of the site. One that explains less than nothing is refused without -force. A file of \
+           labels is JSON of features and texts, JSON lines as Neuronpedia exports them, or lines of a feature, a comma and a text.",
+    options: &[
+        ("-force", "load it although it does not fit"),
+        ("-centred", "it is of values without their mean over features, as of a model with centred writing weights"),
+    ],
+    examples: &[
+        "run\nsae load tiny-gpt2-sae as f\nprint/5t L2.f.acts[-1]",
+        "sae load tiny-gpt2-sae as f\nbreak L2.f.acts if max($[-1]) > 1\nrun",
+        "run\nsae load tiny-gpt2-transcoders as t\nsae fit t",
+        "sae load tiny-gpt2-sae as f\nsae unload f",
+    ],
+    takes: Takes::Words(&WORDS),
+    run,
+    ..CHANGING
+};
+
+/// Its subcommands.
 pub const WORDS: [&str; 4] = ["load", "unload", "fit", "labels"];
 
 const USAGE: &str = "sae load SOURCE [at SITE] as NAME, sae unload NAME, sae fit NAME, sae labels NAME FILE";
@@ -100,7 +127,7 @@ fn load(console: &mut Console, source: &Word, rest: &[Word], given: &Options) ->
     };
     let mut found = found.map_err(|error| LangError::new(error.to_string(), source.span))?;
     if found.len() > 1 && wanted.reads.is_some() {
-        let message = format!("{} holds {} dictionaries, each with a site of its own", source.text, found.len());
+        let message = format!("{} holds {} dictionaries, and each has its own site", source.text, found.len());
         return Err(LangError::new(message, source.span).help("leave out \"at SITE\"").into());
     }
     if given.has("-centred") {
@@ -110,6 +137,12 @@ fn load(console: &mut Console, source: &Word, rest: &[Word], given: &Options) ->
     let at = |(number, one)| place(&console.session, one, &name.text, first + number, &wanted);
     let placed = found.into_iter().enumerate().map(at).collect::<Result<Vec<Dictionary>>>();
     let placed = placed.map_err(|error| error.at(source.span))?;
+    if let Some(one) =
+        placed.iter().enumerate().find_map(|(at, one)| placed[..at].iter().find(|other| other.layer == one.layer))
+    {
+        let message = format!("{} has two dictionaries of block {}", source.text, one.layer);
+        return Err(LangError::new(message, source.span).into());
+    }
     console.session.add_dictionaries(placed);
     console.renumbered();
     let all = console.session.run.dictionaries.named(&name.text);
@@ -141,7 +174,7 @@ fn load(console: &mut Console, source: &Word, rest: &[Word], given: &Options) ->
     };
     let mut title = vec![heading(&name.text, &all)];
     title.extend(all.iter().flat_map(|one| one.found.notes.iter().cloned()));
-    Ok(table(&all, &found, title.join("\n")).into())
+    Ok(table(&all, &found, title.join("\n"), is_edited(console)).into())
 }
 
 /// Whose it is, and of what.
@@ -167,14 +200,22 @@ fn judged(console: &Console, all: &[Arc<Dictionary>], what: String) -> Done {
     if all.is_empty() {
         return Err(Error::refused("no dictionary is loaded; \"sae load SOURCE as NAME\""));
     }
-    Ok(table(all, &fits(&console.session, all)?, format!("{what} on this text")).into())
+    let found = fits(&console.session, all)?;
+    Ok(table(all, &found, format!("{what} on this text"), is_edited(console)).into())
+}
+
+/// What is said where edits of values are in force: a dictionary is judged by the model.
+const EDITS: &str = "; edits of values are left out";
+
+fn is_edited(console: &Console) -> bool {
+    console.session.run.branch().edits.iter().any(|edit| matches!(edit.target, Target::Op(_)))
 }
 
 /// How well dictionaries fit.
-fn table(all: &[Arc<Dictionary>], found: &[Fit], title: String) -> Table {
+fn table(all: &[Arc<Dictionary>], found: &[Fit], title: String, edited: bool) -> Table {
     let positions = found.first().map_or(0, |fit| fit.positions);
     let count = if positions == 1 { "1 position".to_owned() } else { format!("{positions} positions") };
-    let title = format!("{title} (measured over {count} that are no special tokens; edits of values are left out)");
+    let title = format!("{title} (measured over {count}, special tokens aside{})", if edited { EDITS } else { "" });
     let rows = all.iter().zip(found).map(|(one, fit)| {
         let losses = fit.losses;
         let number = |x: Option<f64>| x.map_or(Cell::Empty, Cell::Num);

@@ -81,13 +81,11 @@ pub fn found(config: &Config, tensors: &Tensors) -> Result<Found> {
         found.tensors.push((Role::DictSkip, tensors.matrix("W_skip", shape, true, false)?));
     }
     // Scales of a fine-tuning that was never made.
-    if tensors.has("scaling_factor") {
-        if tensors.read("scaling_factor")?.iter().any(|x| *x != 1.0) {
-            return Err(DictionaryError::Unsupported {
-                path: tensors.path.clone(),
-                message: "scaling_factor is not all ones, and fine-tuned scales are not read".into(),
-            });
-        }
+    if tensors.has("scaling_factor") && tensors.read("scaling_factor")?.iter().any(|x| *x != 1.0) {
+        return Err(DictionaryError::Unsupported {
+            path: tensors.path.clone(),
+            message: "scaling_factor is not all ones, and fine-tuned scales are not read".into(),
+        });
     }
     tensors.all_taken()?;
     found.reads = match about.text("hook_name")? {
