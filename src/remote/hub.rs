@@ -119,7 +119,7 @@ impl Hub {
         frame::read_magic(&mut input)?;
         let hello: Hello = frame::read(&mut input, LONGEST_HELLO)?.ok_or(WireError::Cut)?;
         if hello.protocol != PROTOCOL {
-            // It is told the number, and finds the words itself.
+            // It gets the number, and finds the words itself.
             frame::write(&mut output, &welcome(""), LONGEST_HELLO)?;
             return Err(WireError::Protocol { theirs: hello.protocol, version: hello.version });
         }

@@ -86,7 +86,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// Starts a command. Ctrl-C in the terminal is meant for the program at the other end, which is told by a message: the
+/// Starts a command. Ctrl-C in the terminal is meant for the program at the other end, which is informed by a message: the
 /// command ignores it.
 fn run(command: &str) -> io::Result<Line> {
     let mut shell = Command::new("/bin/sh");

@@ -172,7 +172,7 @@ pub fn relay(path: &Path) -> io::Result<()> {
     let mut from = socket.try_clone()?;
     let mut to = socket.try_clone()?;
     std::thread::spawn(move || {
-        // At the end of the input the server is told, and its last words are still passed on.
+        // At the end of the input the server is informed, and its last words are still passed on.
         _ = io::copy(&mut io::stdin().lock(), &mut to);
         _ = to.shutdown(std::net::Shutdown::Write);
     });

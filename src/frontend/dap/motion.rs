@@ -38,7 +38,7 @@ impl Adapter<'_> {
         let before = client.snapshot().clone();
         let (mut lines, mut stop, mut failed) = (Vec::new(), None, false);
         let mut said: Vec<(&str, String)> = Vec::new();
-        let mut told: Option<String> = None;
+        let mut reported: Option<String> = None;
         let id = format!("progress-{}", self.number);
         let shows = self.shows_progress;
         let sending = std::cell::RefCell::new(&mut *self);
@@ -63,7 +63,7 @@ impl Adapter<'_> {
                 return;
             }
             let percentage = (total > 0).then(|| (100 * done / total).min(100));
-            let (event, body) = match told.replace(what.to_string()) {
+            let (event, body) = match reported.replace(what.to_string()) {
                 None => (
                     "progressStart",
                     json!({"progressId": id, "title": "llmdbg", "message": what, "cancellable": true}),
@@ -76,7 +76,7 @@ impl Adapter<'_> {
         let ended = client.command(line, Source::Option, each, progress)?;
         let after = client.snapshot().clone();
         self.client = Some(client);
-        if told.is_some() {
+        if reported.is_some() {
             self.event("progressEnd", json!({"progressId": id}))?;
         }
         for (category, output) in said {
@@ -108,7 +108,7 @@ impl Adapter<'_> {
         self.event("terminated", json!({}))
     }
 
-    /// Says where the run stands, and why.
+    /// Reports where the run is, and why.
     pub(super) fn stopped(&mut self, stop: Option<StopView>) -> io::Result<()> {
         let (reason, description) = match stop.as_ref().map(|stop| stop.reason) {
             Some(Reason::Breakpoint) => ("breakpoint", "Stopped at a breakpoint"),

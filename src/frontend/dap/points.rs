@@ -188,7 +188,7 @@ fn hits(text: &str) -> Result<(u64, bool), Failure> {
     }
 }
 
-/// The command that prints a message, in which `{EXPR}` stands for a value.
+/// The command that prints a message, in which `{EXPR}` is replaced by a value.
 fn dprintf(location: &str, message: &str) -> String {
     let (mut format, mut values, mut rest) = (String::new(), Vec::new(), message);
     let plain = |text: &str| text.replace('%', "%%").replace('\\', "\\\\").replace('"', "\\\"");

@@ -212,7 +212,7 @@ impl Adapter<'_> {
     }
 }
 
-/// The command line that a launch configuration stands for.
+/// The command line that a launch configuration means.
 fn words(given: &Value) -> Result<Vec<String>, Failure> {
     let mut words = Vec::new();
     let options =

@@ -8,7 +8,7 @@ use crate::answer::{Answer, ValueView, numbers, text};
 /// How many elements are given at once, whatever is asked for.
 const PAGE: usize = 1000;
 
-/// What a number of a variable stands for.
+/// What the number of a variable refers to.
 #[derive(Clone, Debug)]
 pub enum Reference {
     Output,

@@ -77,7 +77,7 @@ pub fn serve(
                 return;
             }
             if count as u64 == LONGEST && line.last() != Some(&b'\n') {
-                // The rest of it cannot be told from the next.
+                // The rest of it cannot be distinguished from the next.
                 _ = sender.send(Err(format!("a message is longer than {} MiB", LONGEST >> 20)));
                 return;
             }
@@ -202,12 +202,12 @@ impl Server<'_> {
             "command" => {
                 let line = text("line").ok_or_else(|| fault(WRONG_PARAMETERS, "command needs a line"))?;
                 self.allowed.check(&line).and_then(|()| {
-                    let mut told = 0;
+                    let mut reported = 0;
                     let progress = |what: &str, done: u64, total: u64| {
                         // Progress has to rise.
-                        told += 1;
+                        reported += 1;
                         let message = format!("{what} ({done} of {total})");
-                        let params = json!({"progressToken": token, "progress": told, "message": message});
+                        let params = json!({"progressToken": token, "progress": reported, "message": message});
                         let method = "notifications/progress";
                         if !token.is_null() {
                             // If nobody reads, the answer will show it.
