@@ -7,6 +7,7 @@ use super::health::{Measured, measured};
 use crate::debugger::{Result, Run, RunError, Session, Settings};
 use crate::model::bundled::BUNDLED;
 use crate::model::role::{Role, RoleKind, WeightId};
+use crate::model::site_name::block;
 use crate::model::spec::{Head, UNBOUNDED};
 use crate::model::{Input, Model, load};
 use crate::tensor::{Device, step};
@@ -73,7 +74,7 @@ pub fn weights(session: &Session) -> Result<Vec<Measured>, RunError> {
         let copies =
             |(other, known): (&usize, &u64)| other < layer && known == hash && shared.get(*other) != shared.get(*layer);
         if blocks.iter().any(copies) {
-            found.push(measured("block-copy", format!("blocks.{layer}"), 1.0));
+            found.push(measured("block-copy", block(*layer), 1.0));
         }
     }
     found.sort_by(|a, b| a.at.cmp(&b.at));

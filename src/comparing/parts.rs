@@ -1,6 +1,8 @@
 //! Parts of a site: one difference for each block, head, position or element.
 
 use crate::debugger::sides::SideValue;
+use crate::model::site_name::InBlock;
+use crate::program::Part;
 use crate::tensor::{Axis, Difference, Rows, Tolerance, difference_by, distance, unravel};
 
 /// What a difference is reported for.
@@ -27,7 +29,7 @@ impl Parts {
     ) -> Vec<(String, Difference)> {
         match self {
             Parts::Block => {
-                let edge = site.ends_with(".resid_post") || !site.starts_with("blocks.");
+                let edge = InBlock::parse(site).is_none_or(|at| at.part == Part::ResidPost.path());
                 let whole = || a.elements.difference(&b.elements, &a.shape, tolerance);
                 if edge { vec![(site.to_string(), whole())] } else { Vec::new() }
             }

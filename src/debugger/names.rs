@@ -77,7 +77,7 @@ impl SiteTable for Names {
     }
 
     fn encoder_heads(&self) -> usize {
-        self.program.op_of(&format!("{ENCODER}blocks.0.attn.z")).map_or(0, |op| self.program.ops[op].heads)
+        self.program.op_of(&format!("{ENCODER}{}", Part::Z.site(0))).map_or(0, |op| self.program.ops[op].heads)
     }
 
     fn n_heads(&self, layer: usize) -> Option<usize> {

@@ -3,6 +3,7 @@
 use super::{Error, Result};
 use crate::model::Weights;
 use crate::model::role::{Role, WeightId};
+use crate::model::site_name::in_block;
 use crate::model::spec::ModelSpec;
 use crate::program::Part;
 use crate::tensor::{Axis, TensorError, Value};
@@ -25,7 +26,7 @@ pub fn resolve(name: &str, weights: &Weights, spec: &ModelSpec) -> Option<Weight
     let id = match name.strip_prefix("L-").and_then(|rest| rest.split_once('.')) {
         Some((back, part)) => {
             let layer = spec.n_layers.checked_sub(back.parse().ok()?)?;
-            WeightId::parse(&format!("blocks.{layer}.{part}"))
+            WeightId::parse(&in_block(layer, part))
         }
         None => WeightId::parse(name),
     }?;

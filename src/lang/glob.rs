@@ -7,6 +7,7 @@
 use super::site::canonical;
 use super::{LangError, Result, SiteTable, Span};
 use crate::model::role::ENCODER;
+use crate::model::site_name::{BLOCKS, in_block};
 use regex::Regex;
 
 const MAX_ALTERNATIVES: usize = 10_000;
@@ -23,7 +24,7 @@ pub fn matches(glob: &str, span: Span, table: &dyn SiteTable, block: Option<usiz
     let mut modules = false;
     for alternative in &alternatives {
         let text = spell(alternative, table, span)?;
-        let relative = block.map(|b| format!("blocks.{b}.{text}"));
+        let relative = block.map(|b| in_block(b, &text));
         let mut found = None;
         for text in std::iter::once(text).chain(relative) {
             let pattern = compile(&text, span)?;
@@ -71,7 +72,7 @@ fn spell(pattern: &str, table: &dyn SiteTable, span: Span) -> Result<String> {
         .filter(|l| l.contains(['*', '?']) && l.chars().all(|c| c.is_ascii_digit() || "*?".contains(c)));
     let Some(layers) = layers else { return Ok(canonical(pattern, table, span)?.text) };
     let rest = rest.map(|rest| canonical(rest, table, span)).transpose()?;
-    let block = format!("{stack}blocks.{layers}");
+    let block = format!("{stack}{BLOCKS}{layers}");
     Ok(rest.map_or(block.clone(), |rest| format!("{block}.{}", rest.text)))
 }
 

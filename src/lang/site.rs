@@ -7,7 +7,8 @@
 
 use super::{LangError, Result, SiteRef, Span};
 use crate::model::dictionary::Stage;
-use crate::model::role::ENCODER;
+use crate::model::role::{ENCODER, Stack};
+use crate::model::site_name::{BLOCKS, InBlock, in_block};
 
 /// The names of one program, which is all that resolution needs of it.
 pub trait SiteTable {
@@ -65,7 +66,7 @@ pub struct Spelling {
 
 /// Rewrites layer signs and TransformerLens names. The only error is a layer the model does not have.
 pub fn canonical(text: &str, table: &dyn SiteTable, span: Span) -> Result<Spelling> {
-    let of_encoder = text.strip_prefix(ENCODER).filter(|rest| rest.starts_with("blocks."));
+    let of_encoder = text.strip_prefix(ENCODER).filter(|rest| rest.starts_with(BLOCKS));
     let mut parts = of_encoder.unwrap_or(text).split('.');
     let first = parts.next().unwrap_or_default();
     let mut rest: Vec<&str> = parts.collect();
@@ -141,7 +142,7 @@ pub fn resolve(site: &SiteRef, table: &dyn SiteTable, block: Option<usize>) -> R
         return Ok(found);
     }
     let spelling = canonical(&site.text, table, site.span)?;
-    let relative = block.filter(|_| spelling.layer.is_none()).map(|b| format!("blocks.{b}.{}", spelling.text));
+    let relative = block.filter(|_| spelling.layer.is_none()).map(|b| in_block(b, &spelling.text));
     let alias = || table.alias(&site.text).or_else(|| table.alias(&spelling.text)).and_then(|name| found(&name));
     match found(&spelling.text).or_else(|| relative.and_then(|name| found(&name))).or_else(alias) {
         Some(mut resolved) => {
@@ -161,16 +162,16 @@ pub fn resolve(site: &SiteRef, table: &dyn SiteTable, block: Option<usize>) -> R
 pub(super) fn head_index(head: i64, layer: usize, table: &dyn SiteTable, span: Span) -> Result<usize> {
     let count = table.n_heads(layer).unwrap_or_default();
     let wanted = if head < 0 { head + count as i64 } else { head };
-    usize::try_from(wanted)
-        .ok()
-        .filter(|&h| h < count)
-        .ok_or_else(|| LangError::new(format!("no head {head}: blocks.{layer}.attn has heads {}", extent(count)), span))
+    usize::try_from(wanted).ok().filter(|&h| h < count).ok_or_else(|| {
+        LangError::new(format!("no head {head}: {} has heads {}", in_block(layer, "attn"), extent(count)), span)
+    })
 }
 
 fn encoder_head(head: usize, layer: usize, table: &dyn SiteTable, span: Span) -> Result<usize> {
     let count = table.encoder_heads();
     let known = extent(count);
-    let error = || LangError::new(format!("no head {head}: {ENCODER}blocks.{layer}.attn has heads {known}"), span);
+    let error =
+        || LangError::new(format!("no head {head}: {ENCODER}{} has heads {known}", in_block(layer, "attn")), span);
     if head < count { Ok(head) } else { Err(error()) }
 }
 
@@ -185,20 +186,15 @@ fn kind_of(name: &str, table: &dyn SiteTable) -> Option<NameKind> {
     }
 }
 
-/// The number in `blocks.5` and `blocks.5.attn.z`.
+/// The number in `blocks.5` and `blocks.5.attn.z`; none for what is in an encoder besides a decoder.
 pub fn layer_of(name: &str) -> Option<usize> {
-    name.strip_prefix("blocks.")?.split('.').next()?.parse().ok()
+    InBlock::parse(name).filter(|at| at.stack == Stack::Main).map(|at| at.layer)
 }
 
 fn unknown(typed: &str, spelling: &Spelling, span: Span, table: &dyn SiteTable, block: Option<usize>) -> LangError {
     if spelling.layer.is_none() && block.is_none() {
-        let suffix = format!(".{}", spelling.text);
-        let somewhere = |names: &[String]| {
-            names.iter().any(|n| {
-                n.starts_with("blocks.")
-                    && n.split_once('.').is_some_and(|(_, n)| n.find('.').is_some_and(|dot| n[dot..] == suffix))
-            })
-        };
+        let in_any = |name: &String| InBlock::parse(name).is_some_and(|at| at.part == spelling.text);
+        let somewhere = |names: &[String]| names.iter().any(in_any);
         if somewhere(table.names()) || somewhere(table.modules()) || somewhere(table.on_request()) {
             return LangError::new(format!("{typed} is a name within a block, and the cursor is not in a block"), span)
                 .help(format!("say which block: L0.{}", spelling.text));
@@ -217,16 +213,20 @@ fn unknown(typed: &str, spelling: &Spelling, span: Span, table: &dyn SiteTable, 
 /// The three existing names most like `wanted`; in the same layer, if it has one.
 pub fn nearest(wanted: &Spelling, table: &dyn SiteTable, block: Option<usize>) -> Vec<String> {
     let layer = wanted.layer.or(block).unwrap_or(0);
-    let stack = if wanted.encoder { ENCODER } else { "" };
-    let prefix = format!("{stack}blocks.{layer}.");
-    let query = wanted.text.strip_prefix(&prefix).unwrap_or(&wanted.text).to_lowercase();
+    let stack = if wanted.encoder { Stack::Encoder } else { Stack::Main };
+    let here = |name: &'_ str| {
+        InBlock::parse(name).filter(|at| (at.stack, at.layer) == (stack, layer)).map(|at| at.part.len())
+    };
+    // The part of a name that is in this block, or all of it.
+    let part_of = |name: &str| here(name).map_or(0, |part| name.len() - part);
+    let query = wanted.text[part_of(&wanted.text)..].to_lowercase();
     let suffix = format!(".{query}");
     let names = [table.names(), table.on_request(), table.modules()].into_iter().flatten();
     let mut scored: Vec<(f64, &String)> = names
         .filter(|name| wanted.layer.is_none() || name.starts_with(ENCODER) == wanted.encoder)
-        .filter(|name| layer_of(name.strip_prefix(ENCODER).unwrap_or(name)).is_none_or(|l| l == layer))
+        .filter(|name| InBlock::parse(name).is_none_or(|at| at.layer == layer))
         .map(|name| {
-            let part = name.strip_prefix(&prefix).unwrap_or(name);
+            let part = &name[part_of(name)..];
             let bonus = if part.ends_with(&suffix) { 1.0 } else { 0.0 };
             (bonus + strsim::normalized_damerau_levenshtein(&query, part), name)
         })

@@ -23,6 +23,7 @@ pub mod required_weights;
 pub mod role;
 pub mod sandbox;
 mod sentence;
+pub mod site_name;
 mod source;
 pub mod spec;
 pub mod text;

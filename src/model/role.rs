@@ -1,5 +1,6 @@
 //! Names of weights by what they do, the same for every architecture.
 
+use super::site_name::InBlock;
 use std::fmt;
 
 /// How a weight is used, which decides its layout in memory.
@@ -362,48 +363,37 @@ impl WeightId {
     /// Reads `W_E`, `blocks.3.attn.W_Q`, `L3.attn.W_Q` or `blocks.3.mlp.experts.7.W_in`; of an encoder `encoder.W_E`,
     /// `encoder.blocks.3.attn.W_Q` or `E3.attn.W_Q`.
     pub fn parse(text: &str) -> Option<Self> {
-        if let Some(rest) = text.strip_prefix(ENCODER) {
-            return Some(WeightId::parse_main(rest)?.of(Stack::Encoder));
-        }
-        match text.strip_prefix('E').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) {
-            Some(rest) => Some(WeightId::parse_main(&format!("L{rest}"))?.of(Stack::Encoder)),
-            None => WeightId::parse_main(text),
-        }
-    }
-
-    fn parse_main(text: &str) -> Option<Self> {
-        let (layer, name) = match text.strip_prefix("blocks.").or_else(|| text.strip_prefix('L')) {
-            Some(rest) => {
-                let (number, name) = rest.split_once('.')?;
-                (Some(number.parse().ok()?), name)
-            }
-            None => (None, text),
+        let (stack, layer, name) = match InBlock::parse(text).or_else(|| InBlock::parse_short(text)) {
+            Some(at) => (at.stack, Some(u16::try_from(at.layer).ok()?), at.part),
+            None => match text.strip_prefix(ENCODER) {
+                Some(rest) => (Stack::Encoder, None, rest),
+                None => (Stack::Main, None, text),
+            },
         };
         let named = |name: &str| Role::ALL.into_iter().find(|role| role.name() == name);
         if let Some(role) = named(name) {
-            return Some(WeightId { layer, ..WeightId::global(role) });
+            return Some(WeightId { layer, ..WeightId::global(role) }.of(stack));
         }
         let mut parts: Vec<&str> = name.split('.').collect();
         let at = parts.len().checked_sub(2)?;
         let index = parts.remove(at).parse().ok()?;
         parts.retain(|part| *part != "experts");
-        Some(WeightId { layer, index: Some(index), ..WeightId::global(named(&parts.join("."))?) })
+        Some(WeightId { layer, index: Some(index), ..WeightId::global(named(&parts.join("."))?) }.of(stack))
     }
 }
 
 impl fmt::Display for WeightId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.stack == Stack::Encoder {
-            f.write_str(ENCODER)?;
-        }
-        if let Some(layer) = self.layer {
-            write!(f, "blocks.{layer}.")?;
-        }
         let name = self.role.name();
-        match (self.index, name.rsplit_once('.')) {
-            (Some(index), Some(("mlp", weight))) => write!(f, "mlp.experts.{index}.{weight}"),
-            (Some(index), Some((path, weight))) => write!(f, "{path}.{index}.{weight}"),
-            _ => f.write_str(name),
+        let part = match (self.index, name.rsplit_once('.')) {
+            (Some(index), Some(("mlp", weight))) => format!("mlp.experts.{index}.{weight}"),
+            (Some(index), Some((path, weight))) => format!("{path}.{index}.{weight}"),
+            _ => name.to_string(),
+        };
+        match self.layer {
+            Some(layer) => InBlock { stack: self.stack, layer: layer.into(), part: &part }.fmt(f),
+            None if self.stack == Stack::Encoder => write!(f, "{ENCODER}{part}"),
+            None => f.write_str(&part),
         }
     }
 }

@@ -6,6 +6,7 @@ use super::Part;
 use crate::model::dictionary::{Coding, Stage};
 use crate::model::placement::Placement;
 use crate::model::role::{ENCODER, RolePlace, WeightId};
+use crate::model::site_name::InBlock;
 use crate::model::spec::{
     Act, Buckets, ClampedGate, Learning, Masks, Norm, Pool, QkNormOver, Router, Sentence, SharedExpert, Transform,
     Waves,
@@ -246,9 +247,7 @@ pub struct Module {
 impl Module {
     /// Whether it is a whole block: `blocks.2`, or of an encoder besides a decoder `encoder.blocks.2`.
     pub fn is_block(&self) -> bool {
-        let path = self.path.strip_prefix(ENCODER).unwrap_or(&self.path);
-        let number = path.strip_prefix("blocks.");
-        number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+        InBlock::parse(&self.path).is_some_and(|at| at.part.is_empty())
     }
 }
 

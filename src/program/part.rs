@@ -1,5 +1,7 @@
 //! The parts of a block, by which its sites are found: `blocks.5.attn.z` is [`Part::Z`] of block 5.
 
+use crate::model::role::Stack;
+use crate::model::site_name::{InBlock, in_block};
 use crate::tensor::named;
 
 named! {
@@ -161,14 +163,14 @@ named! {
 
 impl Part {
     pub fn site(self, layer: usize) -> String {
-        format!("blocks.{layer}.{self}")
+        in_block(layer, self.path())
     }
 
     /// The block and the part that a site names; `None` if it is not a site of a block.
     pub fn parse(site: &str) -> Option<(usize, Part)> {
-        let (layer, path) = site.strip_prefix("blocks.")?.split_once('.')?;
-        let part = Part::ALL.iter().find(|part| part.path() == path)?;
-        Some((layer.parse().ok()?, *part))
+        let at = InBlock::parse(site).filter(|at| at.stack == Stack::Main)?;
+        let part = Part::ALL.iter().find(|part| part.path() == at.part)?;
+        Some((at.layer, *part))
     }
 }
 

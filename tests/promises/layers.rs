@@ -164,3 +164,22 @@ fn the_check_sees_what_it_should() {
     assert_eq!(layer_and_depth(Path::new("answer/mod.rs")), Some((7, 1)));
     assert_eq!(layer_and_depth(Path::new("main.rs")), None);
 }
+
+/// A name such as `blocks.5.attn.z` is spelled and taken apart by `model::site_name` alone; tests may spell it.
+#[test]
+fn names_in_blocks_are_spelled_in_one_place() {
+    let spelled = Regex::new(r#"["}]blocks\.["{]"#).unwrap();
+    let of_tests = |path: &str| ["tests", "fixture", "measure", "testing"].iter().any(|word| path.contains(word));
+    let mut found = Vec::new();
+    for (file, source) in sources() {
+        let path = file.display().to_string().replace('\\', "/");
+        if path == "model/site_name.rs" || of_tests(&path) {
+            continue;
+        }
+        let source = code(source.split("#[cfg(test)]").next().unwrap());
+        found.extend(
+            source.lines().filter(|line| spelled.is_match(line)).map(|line| format!("{path}: {}", line.trim())),
+        );
+    }
+    assert!(found.is_empty(), "use model::site_name:\n{}", found.join("\n"));
+}

@@ -4,6 +4,7 @@ use crate::debugger::{Error, Result, Session};
 use crate::lang::site::{NameKind, resolve};
 use crate::lang::{SiteRef, SiteTable, Span};
 use crate::model::dictionary::{Dictionary, Found};
+use crate::model::site_name::{InBlock, in_block};
 use crate::tensor::Axis;
 
 /// Where the user wants a dictionary: the site that it reads, and the one that it rebuilds if that is another.
@@ -53,8 +54,8 @@ pub fn place(session: &Session, found: Found, name: &str, number: usize, wanted:
         (Some(reads), None) => (reads.clone(), reads.clone()),
     };
     check(session, &found, [&input, &output])?;
-    let layer = crate::lang::site::layer_of(&output).unwrap_or_default();
-    let path = format!("blocks.{layer}.{name}");
+    let layer = InBlock::parse(&output).map_or(0, |at| at.layer);
+    let path = in_block(layer, name);
     let taken = session.run.program.module_of(&path).is_some() || session.run.program.op_of(&path).is_some();
     if taken {
         return Err(Error::refused(format!("{path} exists already: give another name")));
@@ -120,7 +121,7 @@ fn candidates(text: &str) -> Vec<String> {
         }
         _ => return vec![text.to_owned()],
     };
-    parts.iter().map(|part| format!("blocks.{layer}.{part}")).collect()
+    parts.iter().map(|part| in_block(layer, part)).collect()
 }
 
 /// The block of `model.layers.5.mlp`, `h.5`, `blocks.5.hook_mlp_in`, and what comes after it.

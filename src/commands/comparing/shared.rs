@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use crate::answer::{More, Table};
+use crate::model::site_name::{BLOCKS, InBlock};
 
 /// Rows listed unless all are asked for: with the lines above them they fit a screen of 24.
 const LISTED: usize = 12;
@@ -43,19 +44,18 @@ pub fn few(all: &[impl Display], count: usize) -> String {
 
 /// `blocks.*.attn.z` for `blocks.3.attn.z`.
 pub fn in_any_block(text: &str) -> String {
-    let mut parts = text.split("blocks.");
+    let mut parts = text.split(BLOCKS);
     let first = parts.next().unwrap_or_default().to_string();
     parts.fold(first, |text, part| {
         let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
         let number = if rest.len() < part.len() { "*" } else { "" };
-        text + "blocks." + number + rest
+        text + BLOCKS + number + rest
     })
 }
 
 /// What names of several blocks have in common, and which blocks they are: `blocks.*.attn.z (30 blocks: 0 to 29)`.
 pub fn in_blocks<'a>(common: &str, names: impl Iterator<Item = &'a str>) -> String {
-    let number = |name: &str| name.strip_prefix("blocks.").and_then(|rest| rest.split('.').next()?.parse().ok());
-    let mut numbers: Vec<usize> = names.filter_map(number).collect();
+    let mut numbers: Vec<usize> = names.filter_map(|name| Some(InBlock::parse(name)?.layer)).collect();
     numbers.sort_unstable();
     let listed = match numbers.as_slice() {
         [first, .., last] if last - first + 1 == numbers.len() => format!("{first} to {last}"),

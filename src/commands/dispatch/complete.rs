@@ -7,6 +7,8 @@ use crate::commands::state::{Console, Takes, settings};
 use crate::lang::SiteTable;
 use crate::lang::command::{CommandLine, split_command};
 use crate::lang::eval::FUNCTIONS;
+use crate::model::role::Stack;
+use crate::model::site_name::{self, InBlock};
 
 const MOST: usize = 200;
 
@@ -150,12 +152,15 @@ impl Console {
     /// Sites and modules, in long and short spelling and relative to the block at the cursor.
     fn sites(&self) -> Vec<String> {
         let names = &self.session.run.names;
-        let block = self.session.block().map(|block| format!("blocks.{block}."));
+        let block = self.session.block();
         let mut all = Vec::new();
         for name in names.names().iter().chain(names.modules()).chain(names.on_request()) {
             all.push(name.clone());
-            all.extend(name.strip_prefix("blocks.").map(|rest| format!("L{rest}")));
-            all.extend(block.as_ref().and_then(|block| name.strip_prefix(block)).map(String::from));
+            let Some(at) = InBlock::parse(name) else { continue };
+            all.push(site_name::short(name));
+            if at.stack == Stack::Main && Some(at.layer) == block && !at.part.is_empty() {
+                all.push(at.part.to_owned());
+            }
         }
         all
     }

@@ -5,11 +5,12 @@ use crate::analysis::lens::{Reading, points, trajectory};
 use crate::answer::numbers::significant;
 use crate::answer::text::quoted;
 use crate::answer::{Cell, More, Table};
-use crate::commands::explaining::shown::{Bars, short_site};
+use crate::commands::explaining::shown::Bars;
 use crate::commands::frame::{Done, Options, mistake, no_more};
 use crate::commands::state::{Call, Console};
 use crate::debugger::Result;
 use crate::lang::words::Word;
+use crate::model::site_name;
 use crate::tensor::Axis;
 
 /// Parts that are listed.
@@ -131,11 +132,11 @@ fn components(found: &Direct, title: String) -> Table {
         let name = match &part.component {
             Component::Head(layer, _) => format!("L{layer}.attn.out"),
             Component::Bias(site) => {
-                let site = short_site(site);
+                let site = site_name::short(site);
                 // The bias of an attention output belongs to it.
                 if site.ends_with(".attn.out") { site } else { format!("{site} bias") }
             }
-            Component::Site(site) => short_site(site),
+            Component::Site(site) => site_name::short(site),
         };
         match rows.iter_mut().find(|(known, _)| *known == name) {
             Some((_, share)) => *share += part.share,
@@ -204,10 +205,10 @@ fn features(console: &Console, found: &Direct, title: String) -> Result<Table> {
         .iter()
         .map(|(site, feature, share)| {
             let label = console.label_of(site, *feature).unwrap_or_default();
-            (format!("{}[{feature}]", short_site(site)), *share, label)
+            (format!("{}[{feature}]", site_name::short(site)), *share, label)
         })
         .collect();
-    let whole: Vec<String> = found.features.iter().map(|(site, ..)| short_site(site)).collect();
+    let whole: Vec<String> = found.features.iter().map(|(site, ..)| site_name::short(site)).collect();
     for part in &found.parts {
         let name = name(&part.component);
         if !whole.contains(&name) {
@@ -242,8 +243,8 @@ fn reads(console: &Console, part: &Part) -> String {
 fn name(component: &Component) -> String {
     match component {
         Component::Head(layer, head) => format!("L{layer}H{head}"),
-        Component::Site(site) => short_site(site),
-        Component::Bias(site) => format!("{} bias", short_site(site)),
+        Component::Site(site) => site_name::short(site),
+        Component::Bias(site) => format!("{} bias", site_name::short(site)),
     }
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::commands::explaining::neuron::excited_in;
-use crate::commands::explaining::shown::short_site;
 use crate::commands::frame::{Done, mistake};
 use crate::commands::state::{Call, Command, Console, LOOKING, Takes};
 use crate::debugger::Result;
@@ -11,6 +10,7 @@ use crate::lang::Span;
 use crate::lang::words::Word;
 use crate::model::dictionary::{Dictionary, Stage};
 use crate::model::role::Role;
+use crate::model::site_name;
 use crate::tensor::Value;
 
 pub const COMMAND: Command = Command {
@@ -53,7 +53,7 @@ pub fn run(console: &mut Console, call: Call<'_>) -> Done {
     let promoted = console.promoted_by(&direction)?;
     let (excited, over) = match file {
         None if console.session.run.cursor <= op => {
-            let site = short_site(&acts);
+            let site = site_name::short(&acts);
             return Err(format!("{site} has not been computed: run first, or name a file of texts").into());
         }
         None => (excited_in(&mut console.session, op, feature)?, "this text".to_string()),

@@ -4,11 +4,11 @@ use crate::analysis::graph::{Graph, Node, Wanted};
 use crate::answer::numbers::significant;
 use crate::answer::text::quoted;
 use crate::answer::{Answer, Cell, Table};
-use crate::commands::explaining::shown::short_site;
 use crate::commands::frame::{ALL, Done, Options, mistake, no_more, number};
 use crate::commands::state::{ANALYSING, Call, Command, Console, Takes};
 use crate::debugger::{Error, Result, Target};
 use crate::lang::words::Word;
+use crate::model::site_name;
 use crate::tensor::Axis;
 
 pub const COMMAND: Command = Command {
@@ -284,7 +284,7 @@ impl Console {
 
     pub(crate) fn node_name(&self, graph: &Graph, node: usize) -> String {
         let ops = &self.session.run.program.ops;
-        let site = |op: usize| short_site(&ops[op].site);
+        let site = |op: usize| site_name::short(&ops[op].site);
         match graph.nodes[node] {
             Node::Neuron { op, pos, neuron } => format!("L{}N{neuron} at {pos}", ops[op].layer.unwrap_or(0)),
             Node::Token { pos } => format!("{} at {pos}", quoted(&self.name_of(Axis::Pos, pos))),

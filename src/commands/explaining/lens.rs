@@ -6,13 +6,13 @@ use crate::analysis::lens::{Point, Reading, Tuned, everywhere, points, trajector
 use crate::answer::numbers::significant;
 use crate::answer::text::quoted;
 use crate::answer::{Cell, MapView, Table};
-use crate::commands::explaining::shown::short_site;
 use crate::commands::frame::{Done, mistake};
 use crate::commands::state::{Call, Console};
 use crate::debugger::{Result, RunScope};
 use crate::lang::LangError;
 use crate::lang::eval::Scope;
 use crate::lang::words::Word;
+use crate::model::site_name;
 use crate::model::tuned_lens;
 use crate::tensor::Axis;
 
@@ -174,7 +174,7 @@ impl Console {
                     let help = "resid_mid, attn_out, mlp_out, or another site of [pos, dim]";
                     return Err(mistake(message, word.span, help));
                 }
-                found.push(Point { name: short_site(&site), op, read_by: None });
+                found.push(Point { name: site_name::short(&site), op, read_by: None });
             }
         }
         found.extend(all.into_iter().next_back());

@@ -3,9 +3,9 @@
 use crate::analysis::nonfinite::{Cause, Origin, Stored, Term, origin};
 use crate::answer::Answer;
 use crate::answer::numbers::significant;
-use crate::commands::explaining::shown::short_site;
 use crate::commands::frame::Done;
 use crate::commands::state::Console;
+use crate::model::site_name;
 
 /// Digits of the numbers that are named.
 const DIGITS: usize = 6;
@@ -41,7 +41,7 @@ pub fn why_nan(console: &mut Console) -> Done {
                 false => format!("{} in 64 bits, but a part of the sum is beyond {}", number(*sum), number(*largest)),
             };
             lines.push(format!("the sum of its products with {weight} is {beyond}; the largest are"));
-            let input = short_site(&ops[ops[found.at.op].inputs[0]].site);
+            let input = site_name::short(&ops[ops[found.at.op].inputs[0]].site);
             lines.extend(of.iter().map(|term| product(term, &input)));
         }
         Cause::Op { read } => {

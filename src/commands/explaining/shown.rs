@@ -22,13 +22,6 @@ impl Bars {
     }
 }
 
-/// `L0.mlp.post` for `blocks.0.mlp.post`: on a narrow screen the numbers after it are what distinguishes rows.
-pub fn short_site(site: &str) -> String {
-    let of_encoder = || site.strip_prefix("encoder.blocks.").map(|rest| format!("E{rest}"));
-    let short = site.strip_prefix("blocks.").map(|rest| format!("L{rest}"));
-    short.or_else(of_encoder).unwrap_or_else(|| site.to_string())
-}
-
 /// The layer and the index in `L2H3`, `L1N37`.
 pub fn indexed(text: &str, letter: char) -> Option<(usize, usize)> {
     let (layer, index) = text.strip_prefix('L')?.split_once(letter)?;

@@ -6,6 +6,7 @@ use crate::answer::{Cell, Table};
 use crate::commands::explaining::shown::Bars;
 use crate::commands::frame::{Done, no_more};
 use crate::commands::state::{Call, Console};
+use crate::model::site_name::InBlock;
 
 /// What the parts of one block write: its attention, its MLP, and whatever is neither.
 #[derive(Clone, Copy, Default)]
@@ -75,7 +76,7 @@ fn add(block: &mut Block, part: &Part) {
 
 /// The block that a part belongs to.
 fn layer(part: &Part) -> Option<usize> {
-    let of_site = |site: &str| site.strip_prefix("blocks.")?.split('.').next()?.parse().ok();
+    let of_site = |site: &str| InBlock::parse(site).map(|at| at.layer);
     match &part.component {
         Component::Head(layer, _) => Some(*layer),
         Component::Site(site) | Component::Bias(site) => part.layer.or_else(|| of_site(site)),

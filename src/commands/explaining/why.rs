@@ -5,11 +5,11 @@ use crate::answer::Table;
 use crate::answer::numbers::significant;
 use crate::answer::text::quoted;
 use crate::commands::explaining::nonfinite::why_nan;
-use crate::commands::explaining::shown::short_site;
 use crate::commands::frame::{Done, mistake};
 use crate::commands::state::{ANALYSING, Call, Command, Console, Takes};
 use crate::debugger::{Error, Result};
 use crate::lang::{Span, parse_expr};
+use crate::model::site_name;
 use crate::program::Along;
 use crate::tensor::Axis;
 
@@ -170,7 +170,7 @@ impl Console {
 
     fn part_name(&self, part: &Part) -> String {
         let ops = &self.session.run.program.ops;
-        let site = |op: usize| short_site(&ops[op].site);
+        let site = |op: usize| site_name::short(&ops[op].site);
         match part {
             Part::Number => "the number".into(),
             Part::Bias(op) => format!("bias of {}", site(*op)),

@@ -13,6 +13,8 @@ use crate::lang::location::{Target, parse_location};
 use crate::lang::site::layer_of;
 use crate::lang::words::Word;
 use crate::lang::{LangError, SiteTable, Span, parse_list};
+use crate::model::role::Stack;
+use crate::model::site_name::InBlock;
 use crate::tensor::ops::Slice;
 
 impl Console {
@@ -210,13 +212,10 @@ pub fn scope(console: &mut Console, call: Call<'_>) -> Done {
         }
     };
     let names = &console.session.run.names;
-    let of_block = block.map(|block| format!("blocks.{block}."));
-    let within: Vec<&str> = of_block
-        .iter()
-        .flat_map(|block| names.names().iter().filter_map(move |name| name.strip_prefix(block.as_str())))
-        .collect();
-    let outside: Vec<&str> =
-        names.names().iter().map(String::as_str).filter(|name| !name.starts_with("blocks.")).collect();
+    let all = || names.names().iter().map(|name| (name.as_str(), InBlock::parse(name)));
+    let is_here = |at: &InBlock<'_>| at.stack == Stack::Main && Some(at.layer) == block;
+    let within: Vec<&str> = all().filter_map(|(_, at)| at.filter(is_here).map(|at| at.part)).collect();
+    let outside: Vec<&str> = all().filter(|(_, at)| at.is_none()).map(|(name, _)| name).collect();
     let mut lines = Vec::new();
     lines.extend(block.map(|block| format!("names of block {block}: {}", within.join(", "))));
     lines.push(format!("names everywhere: {}", outside.join(", ")));

@@ -6,6 +6,7 @@ use crate::commands::moving::walking;
 use crate::commands::state::{Call, Console, places};
 use crate::commands::stopping::breakpoints;
 use crate::debugger::{Direction, Error, Mark, Motion, Reason, RunError};
+use crate::model::site_name::block;
 
 pub fn run(console: &mut Console, call: Call<'_>) -> Done {
     call.no_arguments()?;
@@ -111,7 +112,7 @@ pub fn layer(console: &mut Console, call: Call<'_>) -> Done {
     }
     let Some(layer) = call.count()? else { return travel(console, Motion::Layer, Direction::Forward) };
     let run = &console.session.run;
-    let Some(module) = run.program.module_of(&format!("blocks.{layer}")) else {
+    let Some(module) = run.program.module_of(&block(layer as usize)) else {
         let last = run.program.n_layers().saturating_sub(1);
         return Err(Error::refused(format!("no layer {layer}: model has 0..{last}")));
     };

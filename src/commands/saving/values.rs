@@ -18,6 +18,8 @@ use crate::export::{self, csv, picture, report};
 use crate::lang::eval::Datum;
 use crate::lang::words::Word;
 use crate::lang::{LangError, parse_expr};
+use crate::model::role::{ENCODER, Stack};
+use crate::model::site_name::InBlock;
 use crate::model::spec::ModelSpec;
 use crate::tensor::ops::Slice;
 use crate::tensor::{Kind, Summary, Value, proceed, unravel};
@@ -189,13 +191,16 @@ pub fn events(console: &mut Console, folder: &str) -> Done {
         }
         let value = value.slice(&[Slice::At(row)])?;
         // What blocks have in common is one curve over the layers.
-        let layer = op.layer.unwrap_or(0);
-        let (tag, step) = (op.site.strip_prefix(&format!("blocks.{layer}.")).unwrap_or(&op.site), layer as i64);
+        let (tag, step) = match InBlock::parse(&op.site) {
+            Some(at) if at.stack == Stack::Encoder => (format!("{ENCODER}{}", at.part), at.layer as i64),
+            Some(at) => (at.part.to_owned(), at.layer as i64),
+            None => (op.site.clone(), 0),
+        };
         let Summary { l2, absmax, mean, std, .. } = value.summary()?;
         for (name, x) in [("norm", l2), ("largest", absmax), ("mean", mean), ("std", std)] {
             events.scalar(&format!("{tag}/{name}"), step, x);
         }
-        events.histogram(tag, step, &value.read_f32()?);
+        events.histogram(&tag, step, &value.read_f32()?);
         sites += 1;
     }
     let script: Vec<&str> = console.memory.record.iter().map(|(line, _)| line.as_str()).collect();

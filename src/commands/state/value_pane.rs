@@ -6,6 +6,7 @@ use crate::answer::view::{Panel, PanelContent, PanelRequest, PanelView, TopItem}
 use crate::answer::{ErrorView, Scale};
 use crate::commands::state::{Console, by, histogram};
 use crate::debugger::{Error, Result};
+use crate::model::site_name;
 use crate::tensor::ops::Slice;
 use crate::tensor::{Axis, Value};
 
@@ -33,7 +34,7 @@ impl Console {
         };
         // What is looked at several times is read once.
         let value = value.near()?.slice(&[Slice::At(focus.row)])?;
-        let site = op.site.strip_prefix("blocks.").map_or(op.site.clone(), |rest| format!("L{rest}"));
+        let site = site_name::short(&op.site);
         let site = if request.gradient { format!("grad {site}") } else { site };
         let pos = self.session.focus_pos();
         let view = match request.view {

@@ -9,11 +9,11 @@ use super::actions::{ACTIONS, Action};
 use super::keymap::Keymap;
 use super::panes::Pane;
 use super::state::State;
-use super::text;
 use super::tree::Node;
 use crate::answer::{Answer, Table, text as lines_of};
 use crate::commands::{SETTINGS, Takes, commands};
 use crate::engine::messages::OpLine;
+use crate::model::site_name;
 
 #[derive(Clone, Debug, Default)]
 pub struct Palette {
@@ -101,7 +101,7 @@ pub fn candidates(state: &State) -> (Vec<Entry>, usize) {
         Subject::Sites { .. } => {
             let ops = state.snapshot.as_ref().map(|snapshot| snapshot.ops.clone()).unwrap_or_default();
             let of_op =
-                |(op, line): (usize, &OpLine)| entry(text::short_site(&line.site), line.site.clone(), Choice::Op(op));
+                |(op, line): (usize, &OpLine)| entry(site_name::short(&line.site), line.site.clone(), Choice::Op(op));
             ops.iter().enumerate().map(of_op).collect()
         }
         Subject::Rows { pane, .. } => {

@@ -30,6 +30,8 @@ use super::view::{heat, multiples};
 use crate::engine::messages::{PanelRequest, PanelView, Request, ScreenView, Snapshot};
 use crate::engine::script::Reader;
 use crate::frontend::progress::Progress;
+use crate::model::site_name::InBlock;
+use crate::program::Part;
 use crate::term::{Chord, ColorDepth};
 
 /// Keys that follow each other faster than this count as one key that is held down.
@@ -265,17 +267,18 @@ impl State {
     /// block, else the last pattern that is computed.
     pub fn heads_op(&self) -> Option<usize> {
         let snapshot = self.snapshot.as_ref()?;
-        let is_map = |site: &str| site.ends_with(".attn.pattern") || site.ends_with(".attn.scores");
+        let in_block = |op: usize| InBlock::parse(&snapshot.ops[op].site);
         let computed = |op: &usize| snapshot.flags.get(*op).is_some_and(|flags| flags.computed);
         let chosen = self.tree.chosen_op(snapshot);
-        if let Some(op) = chosen.filter(|op| is_map(&snapshot.ops[*op].site)) {
+        let has_maps = |at: InBlock<'_>| [Part::Pattern, Part::Scores].iter().any(|part| part.path() == at.part);
+        if let Some(op) = chosen.filter(|op| in_block(*op).is_some_and(has_maps)) {
             return Some(op).filter(computed);
         }
-        let layer_of = |site: &str| super::text::layer_of(site).map(|(layer, _)| layer);
-        let layer = chosen.and_then(|op| layer_of(&snapshot.ops[op].site));
+        let block = chosen.and_then(in_block).map(|at| (at.stack, at.layer));
         let of_layer = |op: &usize| {
-            let site = &snapshot.ops[*op].site;
-            site.ends_with(".attn.pattern") && layer.is_none_or(|layer| layer_of(site) == Some(layer))
+            in_block(*op).is_some_and(|at| {
+                at.part == Part::Pattern.path() && block.is_none_or(|block| block == (at.stack, at.layer))
+            })
         };
         (0..snapshot.ops.len()).rev().filter(of_layer).find(computed)
     }

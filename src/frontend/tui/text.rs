@@ -93,30 +93,6 @@ pub fn label(text: &str, glyphs: &Glyphs) -> String {
     token(trimmed, glyphs)
 }
 
-/// `blocks.2.attn.z` as `L2.attn.z`.
-pub fn short_site(site: &str) -> String {
-    match site.strip_prefix("blocks.") {
-        Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => format!("L{rest}"),
-        _ => site.to_string(),
-    }
-}
-
-/// The layer and the rest of a site within a block: 2 and `attn.z` for `blocks.2.attn.z`.
-pub fn layer_of(site: &str) -> Option<(usize, &str)> {
-    layer_after(site, "blocks.")
-}
-
-/// The layer and the rest of a site in its short spelling: 2 and `attn.z` for `L2.attn.z`, 2 and nothing for `L2`.
-pub fn short_layer(site: &str) -> Option<(usize, &str)> {
-    layer_after(site, "L")
-}
-
-fn layer_after<'s>(site: &'s str, prefix: &str) -> Option<(usize, &'s str)> {
-    let rest = site.strip_prefix(prefix)?;
-    let (number, rest) = rest.split_once('.').unwrap_or((rest, ""));
-    Some((number.parse().ok()?, rest))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,17 +122,5 @@ mod tests {
         assert_eq!(token("\u{1b}[2J", &UNICODE), "\\u{1b}[2J");
         assert_eq!(label(" to", &UNICODE), "to");
         assert_eq!(label(" ", &UNICODE), "·");
-    }
-
-    #[test]
-    fn sites_of_blocks_are_short() {
-        assert_eq!(short_site("blocks.12.attn.z"), "L12.attn.z");
-        assert_eq!(short_site("ln_final.out"), "ln_final.out");
-        assert_eq!(layer_of("blocks.3.resid_pre"), Some((3, "resid_pre")));
-        assert_eq!(layer_of("logits"), None);
-        assert_eq!(
-            (short_layer("L2.attn.z"), short_layer("L2"), short_layer("logits")),
-            (Some((2, "attn.z")), Some((2, "")), None)
-        );
     }
 }

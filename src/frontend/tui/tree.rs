@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::engine::messages::Snapshot;
+use crate::model::site_name::InBlock;
 
 /// The rows between the selection and the edge of the pane, where possible.
 const MARGIN: usize = 1;
@@ -207,7 +208,7 @@ impl Tree {
 
 /// Whether `path` is that of a block: `blocks.3`.
 fn is_block(path: &str) -> bool {
-    path.strip_prefix("blocks.").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
+    InBlock::parse(path).is_some_and(|at| at.part.is_empty())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use super::asking::Asking;
 use super::scales::Scaling;
 use crate::answer::ErrorView;
 use crate::engine::messages::{Panel, PanelContent, PanelRequest, PanelView};
+use crate::model::site_name;
 
 #[derive(Clone, Debug, Default)]
 pub struct ValuePane {
@@ -82,8 +83,8 @@ impl ValuePane {
     /// positions it is the row of the crosshair.
     pub fn slice(&self, site: &str) -> String {
         let Some(Ok(panel)) = &self.panel else { return String::new() };
-        let short = super::text::short_site(site);
-        let Some(rest) = super::text::short_site(&panel.title).strip_prefix(&short).map(str::to_string) else {
+        let short = site_name::short(site);
+        let Some(rest) = site_name::short(&panel.title).strip_prefix(&short).map(str::to_string) else {
             return String::new();
         };
         let words: Vec<&str> = rest.split_whitespace().collect();

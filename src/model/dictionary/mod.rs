@@ -13,6 +13,7 @@ mod tensors;
 #[cfg(test)]
 mod tests;
 
+use crate::model::site_name::in_block;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -122,7 +123,7 @@ impl Found {
 impl Dictionary {
     /// One of its sites: `blocks.5.NAME.acts`.
     pub fn site(&self, stage: Stage) -> String {
-        format!("blocks.{}.{}.{}", self.layer, self.name, stage.name())
+        in_block(self.layer, &format!("{}.{}", self.name, stage.name()))
     }
 
     pub fn id(&self, role: Role) -> WeightId {

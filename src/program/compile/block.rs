@@ -2,6 +2,7 @@
 
 use super::{Builder, Out};
 use crate::model::role::{Role, WeightId};
+use crate::model::site_name::in_block;
 use crate::model::spec::{LayerInputs, Mixer, Placement};
 use crate::program::{Kernel, Part};
 use crate::tensor::Axis::Dim;
@@ -102,7 +103,7 @@ impl Builder<'_> {
     /// A norm of a block, as wide as the residual stream.
     pub(super) fn block_norm(&mut self, layer: usize, name: &str, input: usize, roles: [Role; 2]) -> usize {
         let (spec, weights) = (self.spec, self.spec.weights_of(layer));
-        self.norm(&format!("blocks.{layer}.{name}"), &spec.norm, &[input], roles, Some(weights), spec.d_model)
+        self.norm(&in_block(layer, name), &spec.norm, &[input], roles, Some(weights), spec.d_model)
     }
 
     /// What attention or the MLP adds to the residual stream: its output, normed and scaled where that is so.

@@ -6,6 +6,7 @@
 
 use super::{Builder, Out, with_bias};
 use crate::model::role::{Role, WeightId};
+use crate::model::site_name::in_block;
 use crate::model::spec::Latent;
 use crate::program::{Kernel, Part};
 use crate::tensor::Axis::Dim;
@@ -25,7 +26,7 @@ impl Builder<'_> {
             Some(width) => {
                 let rows = Out::Rows(Dim, width);
                 let short = self.push(at(Part::QLatent), PLAIN, &[input], w(Role::W_DQ, Role::b_DQ), rows);
-                let path = format!("blocks.{layer}.attn.q_latent_norm");
+                let path = in_block(layer, "attn.q_latent_norm");
                 let roles = [Role::QLatentNormW, Role::QLatentNormB];
                 (self.norm(&path, &latent.norm, &[short], roles, Some(weights), width), Role::W_UQ)
             }
@@ -35,7 +36,7 @@ impl Builder<'_> {
         let (keys, shared) = (latent.keys, latent.shared);
         let down = w(Role::W_DKV, Role::b_DKV);
         let short = self.push(at(Part::KvLatent), PLAIN, &[input], down, Out::Rows(Dim, keys));
-        let path = format!("blocks.{layer}.attn.kv_latent_norm");
+        let path = in_block(layer, "attn.kv_latent_norm");
         let roles = [Role::KvLatentNormW, Role::KvLatentNormB];
         let normed = self.norm(&path, &latent.norm, &[short], roles, Some(weights), keys);
         let in_all = self.push(at(Part::KRope), PLAIN, &[input], w(Role::W_KR, Role::b_KR), Out::Rows(Dim, shared));

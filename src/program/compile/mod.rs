@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use super::{Along, Kernel, Module, Op, Part, Program, Side};
 use crate::model::required_weights::norm_roles;
 use crate::model::role::{ENCODER, Role, RolePlace, Stack, WeightId};
+use crate::model::site_name::InBlock;
 use crate::model::spec::{Adds, Gain, LayerInputs, ModelSpec, Norm, NormKind, Positions, Projection, Relative};
 use crate::tensor::Axis::{self, Dim, Pos, Row};
 
@@ -142,7 +143,7 @@ impl Builder<'_> {
         };
         let (mut layer, mut part) = Part::parse(&site).unzip();
         assert!(
-            part.is_some() || !site.starts_with("blocks."),
+            part.is_some() || InBlock::parse(&site).is_none(),
             "{site} is a site of a block, and not one of its parts"
         );
         let place = match layer {

@@ -2,6 +2,7 @@
 
 use super::{Builder, Out};
 use crate::model::role::Role;
+use crate::model::site_name::in_block;
 use crate::model::spec::{Act, Selective};
 use crate::program::{Kernel, Part};
 use crate::tensor::Axis::Dim;
@@ -49,7 +50,7 @@ impl Builder<'_> {
         width: usize,
     ) -> usize {
         let Some(norm) = space.norm else { return input };
-        let path = format!("blocks.{layer}.mixer.{name}_norm");
+        let path = in_block(layer, &format!("mixer.{name}_norm"));
         // None has a bias.
         self.norm(&path, &norm, &[input], [gain; 2], Some(self.spec.weights_of(layer)), width)
     }

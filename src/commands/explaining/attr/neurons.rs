@@ -4,9 +4,10 @@ use super::given::Given;
 use crate::analysis::attribution::{Fed, Neuron, neurons};
 use crate::answer::Table;
 use crate::answer::numbers::significant;
-use crate::commands::explaining::shown::{Bars, short_site};
+use crate::commands::explaining::shown::Bars;
 use crate::commands::frame::Done;
 use crate::commands::state::Console;
+use crate::model::site_name;
 use crate::tensor::Axis;
 
 /// Neurons listed where no number is given.
@@ -18,8 +19,9 @@ pub fn ranked(console: &mut Console, given: &Given) -> Done {
     let found = neurons(&mut console.session, &expr, &target, count)?;
     let bars = Bars::of(found.first().map(|neuron| neuron.counts));
     let rows = found.iter().map(|Neuron { site, pos, index, value, slope, counts, fed }| {
-        let name = format!("{}[{pos},{index}]", short_site(site));
-        let from = fed.iter().map(|Fed { site, share }| format!("{} {}", short_site(site), significant(*share, 3)));
+        let name = format!("{}[{pos},{index}]", site_name::short(site));
+        let from =
+            fed.iter().map(|Fed { site, share }| format!("{} {}", site_name::short(site), significant(*share, 3)));
         let from = from.collect::<Vec<_>>().join(", ");
         (name, console.name_of(Axis::Pos, *pos), *value, *slope, *counts, bars.bar(*counts), from)
     });

@@ -13,6 +13,8 @@ use crate::commands::state::{Call, Console};
 use crate::debugger::{Result, Target};
 use crate::lang::words::{Word, parse_count};
 use crate::lang::{LangError, Span};
+use crate::model::role::Stack;
+use crate::model::site_name::InBlock;
 use crate::model::spec::Attention;
 use crate::tensor::ops::Slice;
 
@@ -222,7 +224,11 @@ fn metric(word: &Word) -> Result<&'static Metric> {
 /// `L2` or `2`.
 fn layer(console: &Console, word: &Word) -> Result<usize> {
     let count = console.session.run.program.n_layers();
-    let number = word.text.trim_start_matches("blocks.").trim_start_matches('L').parse::<usize>().ok();
+    let block = InBlock::parse(&word.text).or_else(|| InBlock::parse_short(&word.text));
+    let number = match block {
+        Some(at) => Some(at.layer).filter(|_| at.part.is_empty() && at.stack == Stack::Main),
+        None => word.text.parse().ok(),
+    };
     number.filter(|layer| *layer < count).ok_or_else(|| {
         let help = format!("L0 to L{}", count.saturating_sub(1));
         mistake(format!("no layer {}", word.text), word.span, help)

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use crate::analysis::dictionary::{Fit, Wanted, fits, place};
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
-use crate::commands::explaining::shown::short_site;
 use crate::commands::frame::{Done, Options, mistake};
 use crate::commands::state::{CHANGING, Call, Command, Console, Takes};
 use crate::debugger::{Error, Result, Target};
 use crate::lang::LangError;
 use crate::lang::words::Word;
 use crate::model::dictionary::{self, Dictionary, Stage};
+use crate::model::site_name;
 
 pub const COMMAND: Command = Command {
     name: "sae",
@@ -158,7 +158,7 @@ fn load(console: &mut Console, source: &Word, rest: &[Word], given: &Options) ->
              site, or values that were treated otherwise; -force loads it all the same",
             one.found.path,
             significant(fit.explained.unwrap_or(f64::NAN), 3),
-            short_site(&one.output),
+            site_name::short(&one.output),
         )
     });
     let found = match (found, refusal) {
@@ -243,8 +243,8 @@ pub fn listed(console: &Console) -> Answer {
     }
     let rows = all.iter().map(|one| {
         let sites = match one.input == one.output {
-            true => short_site(&one.output),
-            false => format!("{} to {}", short_site(&one.input), short_site(&one.output)),
+            true => site_name::short(&one.output),
+            false => format!("{} to {}", site_name::short(&one.input), site_name::short(&one.output)),
         };
         let model = one.found.model.clone().unwrap_or_default();
         let features = one.found.features;

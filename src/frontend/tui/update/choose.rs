@@ -2,12 +2,14 @@
 
 use std::fmt::Display;
 
-use super::{Pane, State, Step, Toward, send, send_quietly, text};
+use super::{Pane, State, Step, Toward, send, send_quietly};
 use crate::answer::Cell;
 use crate::engine::messages::{PanelContent, Snapshot};
 use crate::frontend::tui::query::QueryPane;
 use crate::frontend::tui::tree::{Node, Row};
 use crate::frontend::tui::view::multiples;
+use crate::model::site_name::InBlock;
+use crate::program::Part;
 
 /// Selects `op` and makes it visible.
 pub fn choose_op(state: &mut State, op: usize) {
@@ -216,13 +218,13 @@ fn follow(state: &mut State) {
     for word in words {
         if let Some((layer, head)) = head_of(&word) {
             focus(state, "head", head);
-            choose_site(state, &format!("blocks.{layer}.attn.pattern"));
+            choose_site(state, &Part::Pattern.site(layer));
             return;
         }
         let site = word.split('#').next().unwrap_or_default();
-        let site = match text::short_layer(site) {
-            Some((layer, "")) => format!("blocks.{layer}.resid_pre"),
-            Some((layer, rest)) => format!("blocks.{layer}.{rest}"),
+        let site = match InBlock::parse_short(site) {
+            Some(at) if at.part.is_empty() => InBlock { part: Part::ResidPre.path(), ..at }.to_string(),
+            Some(at) => at.to_string(),
             None => site.to_string(),
         };
         if choose_site(state, &site) {

@@ -5,12 +5,13 @@ use std::time::Instant;
 use super::choose::{self, choose_op};
 use super::{
     Dirty, Effect, Kind, Mode, Pane, Purpose, State, Step, Toward, interrupt, open_prompt, palette, quit, send,
-    strings, take_key, text,
+    strings, take_key,
 };
 use crate::answer::text::lines;
 use crate::frontend::tui::actions::Action;
 use crate::frontend::tui::letters::Letter;
 use crate::frontend::tui::view::{JUMPS, help, query};
+use crate::model::site_name::InBlock;
 use crate::term::{Chord, Key};
 
 /// A key in key mode. Letters may turn out to begin a command.
@@ -222,18 +223,19 @@ fn copied(state: &State) -> Option<String> {
 fn next_layer(state: &mut State, step: Step) {
     let Some(snapshot) = state.snapshot.clone() else { return };
     let Some(op) = state.chosen_op() else { return };
-    let Some((layer, rest)) = text::layer_of(&snapshot.ops[op].site) else {
-        let inside = |op: &usize| text::layer_of(&snapshot.ops[*op].site).is_some();
+    let Some(at) = InBlock::parse(&snapshot.ops[op].site) else {
+        let inside = |op: &usize| InBlock::parse(&snapshot.ops[*op].site).is_some();
         let found = match step {
             Step::Next => (op..snapshot.ops.len()).find(inside),
             Step::Previous => (0..op).rev().find(inside),
         };
         return found.into_iter().for_each(|op| choose_op(state, op));
     };
-    let Some(wanted) = step.from(layer, usize::MAX) else { return };
-    let same = snapshot.ops.iter().position(|op| text::layer_of(&op.site) == Some((wanted, rest)));
-    let in_layer = |site: &str| text::layer_of(site).is_some_and(|(layer, _)| layer == wanted);
-    let any = || snapshot.ops.iter().position(|op| in_layer(&op.site));
+    let Some(layer) = step.from(at.layer, usize::MAX) else { return };
+    let wanted = InBlock { layer, ..at };
+    let same = snapshot.ops.iter().position(|op| InBlock::parse(&op.site) == Some(wanted));
+    let in_layer = |found: InBlock<'_>| (found.stack, found.layer) == (wanted.stack, wanted.layer);
+    let any = || snapshot.ops.iter().position(|op| InBlock::parse(&op.site).is_some_and(in_layer));
     if let Some(op) = same.or_else(any) {
         choose_op(state, op);
     }

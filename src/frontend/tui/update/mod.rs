@@ -17,7 +17,7 @@ use super::panes::Pane;
 use super::prompt::Purpose;
 use super::queue::Job;
 use super::state::{Dirty, HELD, Mode, QUIET, State};
-use super::{strings, text};
+use super::strings;
 use crate::engine::messages::Source;
 use crate::term::signals::{HANGUP_STATUS, TERMINATE_STATUS};
 use crate::term::{Chord, Input, Key, Signal};

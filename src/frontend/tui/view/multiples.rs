@@ -8,6 +8,7 @@ use crate::answer::{Answer, MapView, Scale};
 use crate::engine::messages::PanelContent;
 use crate::frontend::tui::glyphs::{Glyphs, density};
 use crate::frontend::tui::theme::Theme;
+use crate::model::site_name;
 
 /// How small maps are laid out in an area.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +67,7 @@ pub fn titles(state: &State) -> (String, String) {
     match &state.heads.panel {
         Some(Ok(panel)) => {
             let PanelContent::Heads(maps) = &panel.content else { return (String::new(), String::new()) };
-            let title = format!("all heads  {}  {}", text::short_site(&panel.title), panel.shape);
+            let title = format!("all heads  {}  {}", site_name::short(&panel.title), panel.shape);
             let (low, high) = range(maps);
             let mut foot = match maps.first().map(|(map, _)| map.scale) {
                 Some(Scale::Diverging) => format!("{}{} linear, one scale", state.glyphs.plus_minus, short(high)),

@@ -3,6 +3,7 @@
 use super::{Canvas, Role, State, text};
 use crate::engine::messages::{ModuleLine, OpFlags, Snapshot};
 use crate::frontend::tui::tree::{Node, Row};
+use crate::model::site_name;
 
 /// Columns of the breakpoint mark and the arrow.
 const MARKS: usize = 4;
@@ -29,7 +30,7 @@ pub fn title(state: &State) -> String {
     let module =
         snapshot.zip(state.chosen_op()).and_then(|(snapshot, op)| snapshot.modules.get(snapshot.ops.get(op)?.module));
     match module.filter(|module| !module.path.is_empty()) {
-        Some(module) => format!("program  {}", text::short_site(&module.path)),
+        Some(module) => format!("program  {}", site_name::short(&module.path)),
         None => "program".to_string(),
     }
 }

@@ -3,6 +3,7 @@
 use super::{Canvas, Role, State, text};
 use crate::answer::text::quoted;
 use crate::engine::messages::Snapshot;
+use crate::model::site_name;
 
 /// A part of the line and its rank: if there is no room, parts with the highest rank are left out first, those of rank
 /// 0 never.
@@ -76,7 +77,7 @@ fn right_part(state: &State) -> (String, Role) {
     if let Some(running) = state.queue.running() {
         return match &state.progress {
             Some(progress) if progress.total > 0 => {
-                let what = text::short_site(&progress.what);
+                let what = site_name::short(&progress.what);
                 (format!(" {what} {}/{} ", progress.done, progress.total), Role::Running)
             }
             _ if running.quiet => (String::new(), Role::Status),

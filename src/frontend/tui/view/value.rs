@@ -6,6 +6,7 @@ use crate::answer::numbers::{short, significant};
 use crate::engine::messages::{PanelContent, PanelView};
 use crate::frontend::tui::glyphs::Glyphs;
 use crate::frontend::tui::theme::Theme;
+use crate::model::site_name;
 
 /// The height from which the statistics have a line.
 const STATISTICS_FROM: u16 = 12;
@@ -87,7 +88,7 @@ fn chosen_name(state: &State) -> String {
 
 /// A site as it is named in the title. Another pane is called tokens too.
 fn name(site: &str) -> String {
-    let site = text::short_site(site);
+    let site = site_name::short(site);
     if site.starts_with("tokens") { format!("value of {site}") } else { site }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{Config, Named, Result, Tensor, Tensors, number_after};
 use crate::model::dictionary::{Choice, Coding, DictionaryError, Found};
 use crate::model::role::Role;
+use crate::model::site_name::in_block;
 
 const THRESHOLD: &str = "activation_function.threshold";
 
@@ -63,7 +64,7 @@ pub fn one(file: &Path, tensors: &Tensors) -> Result<Found> {
     tensors.all_taken()?;
     let layer = number_after(file, "layer_");
     let hook = |key: &str| -> Result<Option<String>> {
-        Ok(config.text(key)?.zip(layer).map(|(hook, layer)| format!("blocks.{layer}.{hook}")))
+        Ok(config.text(key)?.zip(layer).map(|(hook, layer)| in_block(layer, &hook)))
     };
     (found.reads, found.writes) = (hook("feature_input_hook")?, hook("feature_output_hook")?);
     found.model = config.text("model_name")?;

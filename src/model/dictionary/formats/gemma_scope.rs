@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{Named, Result, Tensor, Tensors, number_after, settings};
 use crate::model::dictionary::{Choice, Coding, DictionaryError, Found};
 use crate::model::role::Role;
+use crate::model::site_name::in_block;
 
 /// Whether these are its tensors.
 pub fn is(name: &str, tensors: &Tensors) -> bool {
@@ -50,7 +51,7 @@ pub fn read(path: &Path, tensors: &Tensors) -> Result<Found> {
         && let Some(layer) = number_after(path, "layer_")
     {
         let has = |word: &str| text.contains(word);
-        let at = |hook: &str| Some(format!("blocks.{layer}.{hook}"));
+        let at = |hook: &str| Some(in_block(layer, hook));
         (found.reads, found.writes) = if transcodes {
             (at("ln2.hook_normalized"), at("hook_mlp_out"))
         } else if has("-res") || has("resid_post") {

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{Config, Named, Result, Tensor, Tensors, number_after};
 use crate::model::dictionary::{Choice, Coding, DictionaryError, Found, Scaling};
 use crate::model::role::Role;
+use crate::model::site_name::in_block;
 
 /// `ae.pt` and `config.json`, whose `trainer` says the class.
 pub fn dictionary_learning(folder: &Path) -> Result<Found> {
@@ -54,7 +55,7 @@ pub fn dictionary_learning(folder: &Path) -> Result<Found> {
     // What is left of training: the number of features, and how groups of them were weighed.
     tensors.passed_over(&["k", "group_sizes", "group_indices", "active_groups"]);
     tensors.all_taken()?;
-    found.reads = config.count("layer")?.map(|layer| format!("blocks.{layer}.hook_resid_post"));
+    found.reads = config.count("layer")?.map(|layer| in_block(layer, "hook_resid_post"));
     if let Some(name) = config.text("submodule_name")?.filter(|name| !name.starts_with("resid")) {
         found
             .notes
@@ -141,7 +142,7 @@ pub fn qwen_scope(path: &Path, tensors: &Tensors) -> Result<Found> {
     let mut found = names.found("Qwen Scope", tensors, coding)?;
     tensors.all_taken()?;
     let file = Path::new(path.file_name().unwrap_or_default());
-    found.reads = number_after(file, "layer").map(|layer| format!("blocks.{layer}.hook_resid_post"));
+    found.reads = number_after(file, "layer").map(|layer| in_block(layer, "hook_resid_post"));
     Ok(found)
 }
 
@@ -158,6 +159,6 @@ pub fn goodfire(tensors: &Tensors) -> Result<Found> {
     tensors.all_taken()?;
     let path = tensors.path.clone();
     let file = Path::new(Path::new(&path).file_name().unwrap_or_default());
-    found.reads = number_after(file, "-l").map(|layer| format!("blocks.{layer}.hook_resid_post"));
+    found.reads = number_after(file, "-l").map(|layer| in_block(layer, "hook_resid_post"));
     Ok(found)
 }
