@@ -127,11 +127,11 @@ fn a_terminal_that_says_no_or_nothing_gets_half_blocks() {
 }
 
 #[test]
-fn over_ssh_nothing_is_asked_until_the_user_wants_it() {
+fn over_ssh_nothing_is_asked_about_pictures_until_the_user_wants_it() {
     let mut terminal = start(&[("SSH_CONNECTION", "10.0.0.1 50000 10.0.0.2 22")]);
     show_a_map(&mut terminal);
     let sent = terminal.until_sent("what was sent", |_| true);
-    assert!(!sent.contains(QUESTION) && !sent.contains(LAST), "nothing is asked");
+    assert!(!sent.contains(QUESTION) && !sent.contains("\x1b[16t"), "nothing is asked");
     terminal.press(":set pixels on\r");
     terminal.until_sent("the questions", |sent| sent.contains(QUESTION) && sent.contains(LAST));
     terminal.press(&format!("{KITTY}{CELL}{PLAIN}"));

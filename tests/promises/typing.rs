@@ -21,7 +21,7 @@ fn f37_after_a_group_of_settings_only_its_settings_are_offered_and_then_their_va
         "{of_group:?}"
     );
     assert_eq!(offered(&b, "set generation te"), ["temperature"]);
-    assert_eq!(offered(&b, "set theme "), ["dark", "high-contrast", "light", "mono"]);
+    assert_eq!(offered(&b, "set theme "), ["auto", "dark", "high-contrast", "light", "mono"]);
     assert_eq!(offered(&b, "set mouse "), ["off", "on"]);
 }
 

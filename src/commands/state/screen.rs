@@ -31,9 +31,9 @@ impl Default for Screen {
         let all = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
         Screen {
             layouts: all(&["program", "attention", "lens", "diff", "grad", "generate", "stream", "graph", "session"]),
-            themes: all(&["dark", "light", "high-contrast", "mono"]),
+            themes: all(&["auto", "dark", "light", "high-contrast", "mono"]),
             layout: "program".into(),
-            theme: "dark".into(),
+            theme: "auto".into(),
             console_rows: 0,
             keys_first: false,
             key_wait: 250,

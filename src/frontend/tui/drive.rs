@@ -17,6 +17,7 @@ use super::state::{Dirty, State};
 use super::update::update;
 use super::view::view;
 use crate::engine::messages::{Event, Request};
+use crate::term::graphics::query::Question;
 use crate::term::graphics::{Picture, Surface};
 use crate::term::{Input, Signal};
 
@@ -48,8 +49,8 @@ pub trait Host {
     fn retake(&mut self) -> io::Result<()>;
     /// Writes a picture of the screen; returns the name of the file.
     fn keep_picture(&mut self, svg: &str) -> io::Result<String>;
-    /// Asks the terminal whether it draws pictures.
-    fn ask_for_pixels(&mut self) -> io::Result<()>;
+    /// Asks the terminal about itself.
+    fn ask(&mut self, what: Question) -> io::Result<()>;
     /// Shows pictures over the cells of the frame that is in `buffer`, and none besides them.
     fn show_pictures(&mut self, surface: Option<Surface>, pictures: Vec<Picture>, buffer: &mut Buffer);
     /// Takes the mouse, or leaves it to the terminal.
@@ -127,7 +128,7 @@ fn perform<B: Backend<Error = E>, E: std::error::Error + Send + Sync + 'static>(
             state.console.push(said.0, said.1);
             state.dirty = Dirty::Now;
         }
-        Effect::AskForPixels => host.ask_for_pixels()?,
+        Effect::Ask(what) => host.ask(what)?,
         Effect::Mouse(on) => host.mouse(on)?,
         Effect::Remember(line) => {
             if let Err(error) = host.remember(&line) {

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::engine::messages::{Event, PanelRequest, Request};
+use crate::term::graphics::query::Question;
 use crate::term::{Input, Signal};
 
 /// An input of the core.
@@ -36,8 +37,8 @@ pub enum Effect {
     Copy(String),
     /// Write a picture of the screen.
     Picture,
-    /// Ask the terminal whether it draws pictures.
-    AskForPixels,
+    /// Ask the terminal about itself.
+    Ask(Question),
     /// Take the mouse, or leave it to the terminal.
     Mouse(bool),
     /// Append a line to the history file.

@@ -6,6 +6,7 @@
 
 mod actions;
 mod asking;
+mod background;
 pub mod config;
 mod console;
 pub mod drive;
@@ -46,6 +47,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use background::Background;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use drive::{Host, Wiring};
 use keymap::Keymap;
@@ -61,6 +63,7 @@ use super::Action;
 use super::shown::Shown;
 use crate::engine::history::History;
 use crate::engine::messages::{Event, Request, Source};
+use crate::term::graphics::query::Question;
 use crate::term::graphics::{Layer, Picture, Surface, query as terminal_query};
 use crate::term::{Capabilities, ColorDepth, Frames, Over, Screen, clipboard, input, screen, signals};
 
@@ -137,6 +140,7 @@ fn initial_state(options: &TuiOptions, capabilities: &Capabilities) -> State {
     let glyphs = if ascii { &glyphs::ASCII } else { &glyphs::UNICODE };
     let mut state = State::new(options.model.clone(), colours, glyphs, keymap, panes);
     state.pixels = Pixels::new(capabilities);
+    state.background = Background::new(capabilities);
     state.tour = options.tour.then(tour::Tour::new);
     // The tour is a tour of the keys.
     state.typing &= !options.tour;
@@ -201,8 +205,8 @@ impl Host for Tty {
         Ok(name)
     }
 
-    fn ask_for_pixels(&mut self) -> io::Result<()> {
-        terminal_query::ask(self.capabilities.tmux)
+    fn ask(&mut self, what: Question) -> io::Result<()> {
+        terminal_query::ask(what, self.capabilities.tmux)
     }
 
     fn show_pictures(&mut self, surface: Option<Surface>, pictures: Vec<Picture>, buffer: &mut Buffer) {

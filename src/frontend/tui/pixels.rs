@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::message::Effect;
 use super::strings;
 use crate::term::Capabilities;
-use crate::term::graphics::query::{Answer, Answers, PATIENCE};
+use crate::term::graphics::query::{Answer, Answers, PATIENCE, Question};
 use crate::term::graphics::{Protocol, Surface};
 
 #[derive(Clone, Debug, Default)]
@@ -49,7 +49,7 @@ impl Pixels {
         // Who asks for pictures may have moved to another terminal in the meantime.
         if self.wanted() && (self.asked.is_none() || self.wish != "auto") {
             (self.asked, self.answers, self.decided) = (Some(now), Answers::default(), false);
-            return vec![Effect::AskForPixels, Effect::Repaint];
+            return vec![Effect::Ask(Question::Pictures), Effect::Repaint];
         }
         // The answers are known, and are judged by the new setting.
         self.decided = false;
@@ -57,11 +57,12 @@ impl Pixels {
         Vec::new()
     }
 
-    /// Asks again, if pictures are drawn.
+    /// Asks for the sizes again, if pictures are drawn.
     pub fn ask_again(&mut self, now: Instant) -> Option<Effect> {
         self.surface?;
         self.asked = Some(now);
-        Some(Effect::AskForPixels)
+        self.answers.forget_sizes();
+        Some(Effect::Ask(Question::Sizes))
     }
 
     /// Takes an answer, in a window of this many columns and rows. What comes too late changes nothing.

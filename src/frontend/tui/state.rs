@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use ratatui::layout::Rect;
 
 use super::actions::Step;
+use super::background::Background;
 use super::console::Console;
 use super::glyphs::Glyphs;
 use super::heads::HeadsPane;
@@ -81,6 +82,7 @@ pub struct Colours {
 
 pub struct State {
     pub theme: Theme,
+    pub background: Background,
     pub colours: Colours,
     pub glyphs: &'static Glyphs,
     pub keymap: Keymap,
@@ -145,6 +147,7 @@ impl State {
     pub fn new(model: String, colours: Colours, glyphs: &'static Glyphs, keymap: Keymap, panes: Panes) -> Self {
         Self {
             theme: Theme::new(colours.depth, colours.user.as_deref()).0,
+            background: Background::default(),
             colours,
             glyphs,
             keymap,
@@ -225,11 +228,23 @@ impl State {
     pub fn follow(&mut self, screen: &ScreenView) {
         let before = std::mem::replace(&mut self.screen, screen.clone());
         if before.theme != screen.theme {
-            self.theme = Theme::named(&screen.theme, self.colours.depth, self.colours.user.as_deref()).0;
+            self.choose_theme();
         }
         if before.layout != screen.layout {
             self.lay_out(&screen.layout.clone());
         }
+    }
+
+    /// Makes the theme of the setting; `auto` is the one for the terminal's background.
+    fn choose_theme(&mut self) {
+        let name = self.background.theme(&self.screen.theme);
+        self.theme = Theme::named(name, self.colours.depth, self.colours.user.as_deref()).0;
+    }
+
+    /// Follows what the terminal says of its background.
+    pub fn on_background(&mut self, light: bool) {
+        self.background.light = light;
+        self.choose_theme();
     }
 
     /// Shows another layout; the focus moves to its first pane if it does not contain the focused one.

@@ -1,4 +1,5 @@
-//! Asking the terminal whether it draws pictures, and how large its cells are. Nothing is concluded from its name.
+//! Asking the terminal whether it draws pictures, how large its cells are, and whether its background is light. Nothing is
+//! concluded from its name.
 //!
 //! All questions are sent at once, and the answers come as inputs, in their order, whenever they come; nobody waits.
 //! Every terminal answers the last question, for its device attributes, so that after this answer nothing more is to
@@ -41,6 +42,20 @@ pub enum Answer {
     Window { width: u16, height: u16 },
     /// The primary device attributes.
     Attributes(Vec<u16>),
+    /// Whether the background is light.
+    Background { light: bool },
+}
+
+/// What is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// The colour of the background alone, which terminals on slow lines answer too.
+    Background,
+    /// That, and whether the terminal draws pictures.
+    Pictures,
+    /// How large the cells are now. Nothing is passed through tmux, which gives what comes back to the pane that has the
+    /// keyboard.
+    Sizes,
 }
 
 /// When the terminal was asked, and whether through tmux, until it has answered everything.
@@ -52,21 +67,30 @@ fn asked() -> std::sync::MutexGuard<'static, Option<(Instant, bool)>> {
 
 /// The questions. They are asked in the upper left corner and leave the cursor where it was: what a terminal shows of a
 /// question that it does not know is overwritten by the next frame.
-pub fn questions(tmux: bool) -> Vec<u8> {
+pub fn questions(what: Question, tmux: bool) -> Vec<u8> {
     let mut out = b"\x1b7\x1b[H".to_vec();
-    out.extend(kitty::question(tmux));
-    if !tmux {
-        out.extend(b"\x1b]1337;ReportCellSize\x1b\\");
+    if what == Question::Pictures {
+        out.extend(kitty::question(tmux));
     }
-    out.extend(b"\x1b[16t\x1b[14t\x1b[c\x1b8");
+    if what != Question::Sizes {
+        out.extend(b"\x1b]11;?\x1b\\");
+    }
+    if what != Question::Background {
+        if !tmux {
+            out.extend(b"\x1b]1337;ReportCellSize\x1b\\");
+        }
+        out.extend(b"\x1b[16t\x1b[14t");
+    }
+    out.extend(b"\x1b[c\x1b8");
     out
 }
 
 /// Asks the terminal.
-pub fn ask(tmux: bool) -> io::Result<()> {
-    *asked() = Some((Instant::now(), tmux));
+pub fn ask(what: Question, tmux: bool) -> io::Result<()> {
+    // tmux answers the other questions itself.
+    *asked() = Some((Instant::now(), tmux && what == Question::Pictures));
     let mut out = io::stdout().lock();
-    out.write_all(&questions(tmux))?;
+    out.write_all(&questions(what, tmux))?;
     out.flush()
 }
 
@@ -109,6 +133,11 @@ pub struct Answers {
 }
 
 impl Answers {
+    /// Forgets how large the cells are: they may have another size.
+    pub fn forget_sizes(&mut self) {
+        (self.cell, self.complete) = (None, false);
+    }
+
     /// Takes an answer, in a window of this many columns and rows.
     pub fn take(&mut self, answer: &Answer, tmux: bool, (columns, rows): (u16, u16)) {
         let sized = |width: u16, height: u16| (width > 0 && height > 0).then_some((width, height));
@@ -130,6 +159,7 @@ impl Answers {
                 self.sixel = !tmux && all.iter().skip(1).any(|attribute| *attribute == SIXEL);
                 self.complete |= !tmux;
             }
+            Answer::Background { .. } => {}
         }
     }
 

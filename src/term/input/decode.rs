@@ -25,8 +25,8 @@ const LONGEST: usize = 4096;
 const ESC: u8 = 0x1b;
 const BEL: u8 = 0x07;
 
-/// The beginnings of the answers that are strings: to queries of kitty and of iTerm2.
-const ANSWERS: [&[u8]; 2] = [b"\x1b_G", b"\x1b]1337;"];
+/// The beginnings of the answers that are strings: to queries of kitty and of iTerm2, and about the background.
+const ANSWERS: [&[u8]; 3] = [b"\x1b_G", b"\x1b]1337;", b"\x1b]11;"];
 
 const PASTE: &[u8] = b"\x1b[200~";
 const PASTED: &[u8] = b"\x1b[201~";

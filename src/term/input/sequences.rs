@@ -130,13 +130,30 @@ fn typed(number: u16) -> Option<Chord> {
     }
 }
 
-/// An answer that is a string, from the letter that says what it is: `_Gi=31;OK`, `]1337;ReportCellSize=17.0;8.0;2.0`.
+/// The luminance, from 0 to 1, of a colour as X writes it: `rgb:ffff/ffff/dddd`, with one to four hexadecimal digits for each part.
+/// The weights are those of Rec. 709, applied to the values as they are encoded: they only have to tell light from dark.
+fn luminance(colour: &str) -> Option<f64> {
+    let parts = colour.strip_prefix("rgb:").or_else(|| colour.strip_prefix("rgba:"))?;
+    let part = |text: &str| {
+        let most = 16f64.powi(i32::try_from(text.len()).ok().filter(|digits| (1..=4).contains(digits))?) - 1.0;
+        Some(f64::from(u16::from_str_radix(text, 16).ok()?) / most)
+    };
+    let all: Vec<f64> = parts.split('/').map(part).collect::<Option<_>>()?;
+    let [red, green, blue, ..] = all.as_slice() else { return None };
+    Some(0.2126 * red + 0.7152 * green + 0.0722 * blue)
+}
+
+/// An answer that is a string, from the letter that says what it is: `_Gi=31;OK`, `]1337;ReportCellSize=17.0;8.0;2.0`,
+/// `]11;rgb:ffff/ffff/ffff`.
 pub fn answer(string: &[u8]) -> Option<Answer> {
     let text = std::str::from_utf8(string).ok()?;
     if let Some(rest) = text.strip_prefix("_G") {
         let (keys, said) = rest.split_once(';')?;
         let id = keys.split(',').find_map(|key| key.strip_prefix("i="))?;
         return Some(Answer::Kitty { id: id.parse().ok()?, fine: said == "OK" });
+    }
+    if let Some(colour) = text.strip_prefix("]11;") {
+        return Some(Answer::Background { light: luminance(colour)? > 0.5 });
     }
     let sizes = text.strip_prefix("]1337;ReportCellSize=")?;
     let sizes: Vec<f64> = sizes.split(';').filter_map(|size| size.parse().ok()).collect();

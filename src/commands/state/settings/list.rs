@@ -202,9 +202,9 @@ pub static SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "theme",
-        takes: "dark, light, high-contrast, or mono",
-        default: "dark",
-        about: "colours of the full screen",
+        takes: "auto, dark, light, high-contrast, or mono",
+        default: "auto",
+        about: "colours of the full screen; auto asks the terminal whether its background is light",
         get: |console| console.screen.theme.clone(),
         set: |console, text| {
             let screen = &mut console.screen;

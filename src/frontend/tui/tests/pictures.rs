@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::answer::{ErrorView, Fault};
+use crate::frontend::tui::theme::{Role, Theme};
+use crate::term::graphics::query::Answer as Said;
 
 const SIZES: [(u16, u16); 5] = [(80, 24), (120, 40), (60, 24), (60, 20), (40, 10)];
 
@@ -122,4 +124,42 @@ fn heads_numbers_palette_and_keys_that_follow() {
         session.keys("Esc Space");
         insta::assert_snapshot!(format!("{name}_keys_that_follow"), session.lines().join("\n"));
     }
+}
+
+/// Gives the session a theme, as after `set theme`.
+fn set_theme(session: &mut Session, name: &str) {
+    session.snapshot.screen.theme = name.to_string();
+    session.give(Event::Moved(Arc::new(session.snapshot.clone())));
+}
+
+#[test]
+fn the_theme_follows_the_background_of_the_terminal_until_one_is_chosen() {
+    let is = |session: &Session, name: &str| {
+        let theme = Theme::named(name, session.state.colours.depth, None).0;
+        Role::ALL.iter().all(|(_, role)| session.state.theme.style(*role) == theme.style(*role))
+    };
+    let questions =
+        |session: &Session| session.effects.iter().filter(|effect| matches!(effect, Effect::Ask(_))).count();
+    let say = |session: &mut Session, light| {
+        session.send(Msg::Input(Input::Answer(Said::Background { light }), session.now));
+    };
+    for depth in [ColorDepth::Sixteen, ColorDepth::Indexed, ColorDepth::True] {
+        let mut session = Session::new(depth, (80, 24));
+        set_theme(&mut session, "auto");
+        assert_eq!(questions(&session), 1, "the question about pictures includes the one about the background");
+        assert!(is(&session, "dark"), "before the terminal has answered");
+        say(&mut session, true);
+        assert!(is(&session, "light"));
+        say(&mut session, false);
+        assert!(is(&session, "dark"));
+        set_theme(&mut session, "high-contrast");
+        say(&mut session, true);
+        assert!(is(&session, "high-contrast"), "a theme that was chosen stays");
+        set_theme(&mut session, "auto");
+        assert!(is(&session, "light"), "what the terminal has said is known");
+        assert_eq!(questions(&session), 1);
+    }
+    let mut session = Session::new(ColorDepth::Mono, (80, 24));
+    set_theme(&mut session, "auto");
+    assert_eq!(questions(&session), 0, "nothing is asked where there are no colours");
 }

@@ -11,7 +11,7 @@ use crate::frontend::tui::scales::Scaling;
 use crate::frontend::tui::strings;
 use crate::frontend::tui::theme::{Role, rgb};
 use crate::term::Frames;
-use crate::term::graphics::query::Answer as Said;
+use crate::term::graphics::query::{Answer as Said, Question};
 use crate::term::graphics::{Layer, Picture, Protocol};
 
 /// Gives the session a setting, as after a command.
@@ -32,7 +32,7 @@ fn say(session: &mut Session, answer: Said) {
 }
 
 fn questions(session: &Session) -> usize {
-    session.effects.iter().filter(|effect| matches!(effect, Effect::AskForPixels)).count()
+    session.effects.iter().filter(|effect| matches!(effect, Effect::Ask(Question::Pictures))).count()
 }
 
 const KITTY: Said = Said::Kitty { id: 31, fine: true };
@@ -144,6 +144,22 @@ fn a_protocol_that_is_named_is_taken_without_the_terminals_word() {
     say(&mut session, Said::Attributes(vec![62]));
     let surface = session.state.pixels.surface().expect("a surface");
     assert_eq!((surface.protocol, surface.cell), (Protocol::Sixel, (10, 20)));
+}
+
+/// What goes through tmux is answered to the pane that has the keyboard, which after a resize may be another one.
+#[test]
+fn a_resize_asks_for_sizes_alone() {
+    let mut session = on_kitty(ColorDepth::Indexed, (80, 24), (8, 16));
+    session.send(Msg::Input(Input::Resize(100, 30), session.now));
+    assert_eq!(questions(&session), 1, "the first one");
+    assert!(matches!(session.effects.last(), Some(Effect::Ask(Question::Sizes))), "{:?}", session.effects.last());
+    let surface = |session: &Session| session.state.pixels.surface().map(|surface| (surface.protocol, surface.cell));
+    assert_eq!(surface(&session), Some((Protocol::Kitty, (8, 16))), "pictures stay until it is answered");
+    say(&mut session, Said::Window { width: 1000, height: 600 });
+    say(&mut session, Said::Attributes(vec![62]));
+    assert_eq!(surface(&session), Some((Protocol::Kitty, (10, 20))));
+    let asked = String::from_utf8(crate::term::graphics::query::questions(Question::Sizes, true)).expect("text");
+    assert!(!asked.contains("\u{1b}P") && !asked.contains("_G"), "{asked:?}");
 }
 
 #[test]

@@ -74,6 +74,11 @@ impl Theme {
         self.styles[role as usize]
     }
 
+    /// Whether it has colours at all.
+    pub fn has_colours(&self) -> bool {
+        self.depth > ColorDepth::Mono
+    }
+
     /// Whether colours show values; otherwise characters do.
     pub fn colors_values(&self) -> bool {
         self.depth >= ColorDepth::Indexed

@@ -19,6 +19,7 @@ use super::queue::Job;
 use super::state::{Dirty, HELD, Mode, QUIET, State};
 use super::strings;
 use crate::engine::messages::Source;
+use crate::term::graphics::query::Answer;
 use crate::term::signals::{HANGUP_STATUS, TERMINATE_STATUS};
 use crate::term::{Chord, Input, Key, Signal};
 
@@ -53,6 +54,8 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
     }
     if state.snapshot.is_some() {
         effects.extend(state.pixels.follow(&state.screen.pixels, state.theme.colors_values(), state.now));
+        let asks = effects.iter().any(|effect| matches!(effect, Effect::Ask(_)));
+        effects.extend(state.background.ask(&state.screen.theme, state.theme.has_colours(), asks));
     }
     if let Some(complaint) = state.pixels.decide(state.now) {
         state.console.push(Kind::Notice, complaint);
@@ -85,6 +88,7 @@ fn take_input(state: &mut State, input: Input, now: Instant, effects: &mut Vec<E
             prompt::paste(state, &text, effects);
         }
         Input::Mouse(what) => mouse::mouse(state, what, now),
+        Input::Answer(Answer::Background { light }) => state.on_background(light),
         Input::Answer(answer) => state.pixels.take(&answer, state.size, now),
         Input::Key(chord) => {
             state.held = state.last_key.is_some_and(|last| now.saturating_duration_since(last) < HELD);

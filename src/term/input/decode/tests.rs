@@ -13,6 +13,9 @@ fn answers() -> Vec<(&'static str, Answer)> {
         ("\x1b_Gi=31;ENOTSUPPORTED:no\x1b\\", Answer::Kitty { id: 31, fine: false }),
         ("\x1b]1337;ReportCellSize=17.0;8.5;2.0\x1b\\", Answer::Iterm2 { width: 17, height: 34 }),
         ("\x1b]1337;ReportCellSize=18;8\x07", Answer::Iterm2 { width: 8, height: 18 }),
+        ("\x1b]11;rgb:ffff/ffff/dddd\x1b\\", Answer::Background { light: true }),
+        ("\x1b]11;rgb:1e/1e/2e\x07", Answer::Background { light: false }),
+        ("\x1b]11;rgba:f/f/f/f\x07", Answer::Background { light: true }),
         ("\x1b[6;20;10t", Answer::Cell { width: 10, height: 20 }),
         ("\x1b[4;480;800t", Answer::Window { width: 800, height: 480 }),
         ("\x1b[?62;4;22c", Answer::Attributes(vec![62, 4, 22])),
@@ -144,7 +147,7 @@ fn keys_that_look_like_the_beginning_of_an_answer_are_keys() {
 #[test]
 fn what_does_not_end_is_dropped_and_the_keyboard_comes_back() {
     let long = format!("\x1b_G{}", "x".repeat(LONGEST));
-    for broken in ["\x1b_Gi=31;O", "\x1b]1337;Rep", "\x1b[6;20", long.as_str()] {
+    for broken in ["\x1b_Gi=31;O", "\x1b]1337;Rep", "\x1b]11;rgb:f", "\x1b[6;20", long.as_str()] {
         assert_eq!(names(&decoded(&[broken.as_bytes(), b"s"], 6000, true)), "s", "{broken:?}");
         assert_eq!(names(&decoded(&[broken.as_bytes(), b"\x1b[A"], 6000, false)), "Up", "{broken:?}");
     }
@@ -153,7 +156,7 @@ fn what_does_not_end_is_dropped_and_the_keyboard_comes_back() {
 proptest! {
     /// However the bytes of answers and keys are divided, the answers are answers, and the keys those that were typed.
     #[test]
-    fn answers_between_keys_stay_answers(order in prop::collection::vec(0..11usize, 1..12), cuts in prop::collection::vec(0..40usize, 0..12)) {
+    fn answers_between_keys_stay_answers(order in prop::collection::vec(0..14usize, 1..12), cuts in prop::collection::vec(0..40usize, 0..12)) {
         let known = answers();
         let keys = [("s", "s"), ("\r", "Enter"), ("\x7f", "Backspace"), ("é", "é")];
         let parts: Vec<(&str, Option<Answer>)> = order
