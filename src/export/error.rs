@@ -20,6 +20,8 @@ pub enum ExportError {
     },
     #[error("{rows} rows do not fit into {most} pixels: save FILE.svg or FILE.csv, or show fewer rows")]
     TooManyRows { rows: usize, most: usize },
+    #[error("{nodes} nodes do not fit into {most} pixels: save FILE.svg, or attribute fewer neurons")]
+    TooManyNodes { nodes: usize, most: usize },
     /// There is nothing to draw.
     #[error(transparent)]
     Png(#[from] png::EncodingError),

@@ -8,17 +8,7 @@ use crate::answer::{Answer, Cell, MapView, Table, numbers, text};
 
 /// A page of a session: its title, what it was about, and each command with its answer.
 pub fn page(title: &str, about: &[String], steps: &[(String, Answer)]) -> String {
-    let head = escaped(title);
-    let mut page = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{head}</title>\n<style>\n\
-         body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 72em; padding: 0 1em; }}\n\
-         pre, table {{ font: 13px/1.4 ui-monospace, monospace; }} pre {{ white-space: pre-wrap; }}\n\
-         h3 {{ font: 600 14px ui-monospace, monospace; margin: 1.6em 0 0.4em; }} .failed {{ color: #b3261e; }}\n\
-         table {{ border-collapse: collapse; }} td, th {{ padding: 0.1em 0.8em; text-align: right; }}\n\
-         td.text {{ text-align: left; }} th {{ border-bottom: 1px solid #999; }}\n\
-         svg {{ max-width: 100%; height: auto; }}\n\
-         </style>\n</head>\n<body>\n<h1>{head}</h1>\n"
-    );
+    let mut page = head(title);
     for line in about {
         _ = writeln!(page, "<p>{}</p>", escaped(line));
     }
@@ -33,6 +23,26 @@ pub fn page(title: &str, about: &[String], steps: &[(String, Answer)]) -> String
     }
     page.push_str("</body>\n</html>\n");
     page
+}
+
+/// The beginning of a page, with its title as a heading.
+fn head(title: &str) -> String {
+    let head = escaped(title);
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{head}</title>\n<style>\n\
+         body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 72em; padding: 0 1em; }}\n\
+         pre, table {{ font: 13px/1.4 ui-monospace, monospace; }} pre {{ white-space: pre-wrap; }}\n\
+         h3 {{ font: 600 14px ui-monospace, monospace; margin: 1.6em 0 0.4em; }} .failed {{ color: #b3261e; }}\n\
+         table {{ border-collapse: collapse; }} td, th {{ padding: 0.1em 0.8em; text-align: right; }}\n\
+         td.text {{ text-align: left; }} th {{ border-bottom: 1px solid #999; }}\n\
+         svg {{ max-width: 100%; height: auto; }}\n\
+         </style>\n</head>\n<body>\n<h1>{head}</h1>\n"
+    )
+}
+
+/// A page with one picture, an SVG page, and the numbers that it shows.
+pub fn pictured(title: &str, svg: &str, numbers: &Table) -> String {
+    format!("{}{svg}{}</body>\n</html>\n", head(title), table(numbers))
 }
 
 pub fn alone(title: &str, answer: &Answer) -> String {

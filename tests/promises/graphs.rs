@@ -219,6 +219,30 @@ fn a_graph_is_walked_checked_and_written() {
     for link in written["links"].as_array().unwrap() {
         assert!(ids.contains(&link["source"].as_str().unwrap()) && ids.contains(&link["target"].as_str().unwrap()));
     }
+    // The same nodes and edges as arrays, and as a picture.
+    let count = |what: &str| written[what].as_array().unwrap().len();
+    let arrays = folder.path().join("graph.safetensors");
+    b.run(&format!("save graph {}", arrays.display()));
+    let bytes = std::fs::read(&arrays).unwrap();
+    let arrays = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let whole_numbers = |name: &str| -> Vec<i64> {
+        let data = arrays.tensor(name).unwrap().data().to_vec();
+        data.chunks_exact(8).map(|eight| i64::from_le_bytes(eight.try_into().unwrap())).collect()
+    };
+    let kept = |name: &str| whole_numbers(name).iter().filter(|kept| **kept == 1).count();
+    assert_eq!((kept("kept"), kept("edges.kept")), (count("nodes"), count("links")));
+    assert_eq!(arrays.tensor("nodes").unwrap().shape(), [whole_numbers("kept").len(), 4]);
+    for ending in ["svg", "html"] {
+        let page = folder.path().join(format!("graph.{ending}"));
+        b.run(&format!("save graph {}", page.display()));
+        let page = std::fs::read_to_string(&page).unwrap();
+        assert_eq!(page.matches("<line ").count(), count("links"), "{ending}");
+        assert_eq!(page.matches("</title></rect>").count(), count("nodes"), "{ending}");
+        assert!(page.contains("Mary") && page.contains(">L0</text>"), "{ending}");
+    }
+    let image = folder.path().join("graph.png");
+    b.run(&format!("save graph {}", image.display()));
+    assert!(std::fs::read(&image).unwrap().starts_with(b"\x89PNG"));
     // A graph is about the run as it was.
     b.run("ablate L1H0");
     b.run("run");

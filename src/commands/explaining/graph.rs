@@ -194,7 +194,8 @@ impl Console {
         Ok(Answer::from(table))
     }
 
-    fn overview(&self, graph: &Graph, top: usize) -> Table {
+    /// The nodes that are kept, the most influential first, under what there is to say about all of the graph.
+    pub(crate) fn overview(&self, graph: &Graph, top: usize) -> Table {
         let order = graph.ranked();
         let rows = order.iter().take(top).map(|&node| {
             let value: Cell = match graph.nodes[node] {

@@ -56,7 +56,12 @@ pub const KINDS: &[Command] = &[
         run: |console, call| sites(console, call, true),
         ..PLAIN
     },
-    kind("graph", "save graph FILE.json", "the last attribution graph, for Neuronpedia", graph::graph),
+    kind(
+        "graph",
+        "save graph FILE.json|.safetensors|.svg|.png|.html",
+        "the last attribution graph, for Neuronpedia, as numbers, or as a picture",
+        graph::graph,
+    ),
     kind("picture", "save picture FILE.png|FILE.svg EXPR", "a matrix as a picture", picture),
     kind("report", "save report FILE.html", "the session as a page", |console, call| {
         values::report(console, &only_file(&call)?)

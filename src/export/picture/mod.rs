@@ -2,6 +2,7 @@
 //! once, on a canvas that is an SVG page or the pixels of a PNG file.
 
 mod matrix;
+pub mod network;
 mod png;
 mod svg;
 mod table;
@@ -45,6 +46,9 @@ trait Canvas {
 
     /// The same, read from the bottom to the top: its end is at `at`, the upper left corner of the box.
     fn turned(&mut self, at: (usize, usize), text: &str, colour: Colour);
+
+    /// A line so many units thick, with what is said of it where a pointer rests on it.
+    fn line(&mut self, from: (usize, usize), to: (usize, usize), thick: f64, colour: Colour, tip: &str);
 }
 
 /// What can be drawn.
@@ -66,6 +70,19 @@ pub fn svg(answer: &Answer) -> Option<String> {
 /// The same as a PNG file.
 pub fn png(answer: &Answer) -> Option<Result<Vec<u8>, ExportError>> {
     Some(png::file(drawing(answer)?.as_ref()))
+}
+
+/// A graph as an SVG page.
+pub fn network_svg(network: &network::Network) -> String {
+    svg::page(network)
+}
+
+/// The same as a PNG file.
+///
+/// # Errors
+/// If it is too large for one.
+pub fn network_png(network: &network::Network) -> Result<Vec<u8>, ExportError> {
+    png::file(network)
 }
 
 fn drawing(answer: &Answer) -> Option<Box<dyn Drawing + '_>> {

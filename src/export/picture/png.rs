@@ -93,4 +93,27 @@ impl Canvas for Pixels {
         let (x, bottom) = (x * self.scale, (y + wide(text)) * self.scale);
         self.letters(text, colour, |along, down| Some((x + down, bottom.checked_sub(1 + along)?)));
     }
+
+    fn line(&mut self, from: (usize, usize), to: (usize, usize), thick: f64, colour: Colour, _: &str) {
+        let scale = self.scale as f64;
+        let [(x0, y0), (x1, y1)] = [from, to].map(|(x, y)| (x as f64 * scale, y as f64 * scale));
+        let (dx, dy) = (x1 - x0, y1 - y0);
+        let length = dx.hypot(dy).max(1.0);
+        // Along the longer side, what the line covers across the other: as far as its edges, cut at an angle.
+        let steep = dy.abs() >= dx.abs();
+        let across = dx.abs().max(dy.abs());
+        let half = (thick * scale / 2.0) * length / across.max(1.0);
+        for i in 0..=across.round() as usize {
+            let t = (i as f64 / across.max(1.0)).min(1.0);
+            let (x, y) = (x0 + dx * t, y0 + dy * t);
+            let middle = if steep { x } else { y };
+            for at in (middle - half).floor() as i64..=(middle + half).ceil() as i64 {
+                // How much of this pixel is within the edges.
+                let inside = (half + 0.5 - (at as f64 - middle).abs()).clamp(0.0, 1.0);
+                let (Ok(at), cover) = (usize::try_from(at), (inside * 153.0) as u8) else { continue };
+                let place = if steep { (at, y.round() as usize) } else { (x.round() as usize, at) };
+                self.mix(place, colour, cover);
+            }
+        }
+    }
 }

@@ -49,4 +49,13 @@ impl Canvas for Page {
             "<text transform=\"translate({x} {y}) rotate(-90)\" fill=\"{fill}\" text-anchor=\"end\" xml:space=\"preserve\">{text}</text>"
         );
     }
+
+    fn line(&mut self, from: (usize, usize), to: (usize, usize), thick: f64, colour: Colour, tip: &str) {
+        let ((x1, y1), (x2, y2), stroke, tip) = (from, to, rgb(colour), escaped(tip));
+        _ = writeln!(
+            self.0,
+            "<line x1=\"{x1}\" y1=\"{y1}\" x2=\"{x2}\" y2=\"{y2}\" stroke=\"{stroke}\" stroke-width=\"{thick:.1}\" \
+             stroke-opacity=\"0.6\" shape-rendering=\"auto\"><title>{tip}</title></line>"
+        );
+    }
 }
