@@ -210,11 +210,18 @@ fn an_editor_stops_looks_changes_and_goes_back() {
             {"line": z, "logMessage": "largest {max($)} at 100%"},
             {"line": 99999},
             {"line": z, "condition": "frob("},
+            {"line": z, "hitCondition": "~ 2"},
             {"line": z, "hitCondition": "% 2"},
+            {"line": z, "logMessage": "never said", "condition": "max($) > 1e9"},
+            {"line": z, "logMessage": "x", "condition": "frob("},
         ]}),
     );
     let verified: Vec<&Value> = set["breakpoints"].as_array().unwrap().iter().map(|point| &point["verified"]).collect();
-    assert_eq!(verified, [true, true, true, false, false, false].map(Value::from).iter().collect::<Vec<_>>(), "{set}");
+    assert_eq!(
+        verified,
+        [true, true, true, false, false, false, true, true, false].map(Value::from).iter().collect::<Vec<_>>(),
+        "{set}"
+    );
     let mine = set["breakpoints"][1]["id"].clone();
     editor.ask("setExceptionBreakpoints", json!({"filters": ["nan"]}));
     editor.ask("configurationDone", json!({}));
@@ -230,7 +237,7 @@ fn an_editor_stops_looks_changes_and_goes_back() {
         }
     };
     assert_eq!((&stopped["reason"], &stopped["hitBreakpointIds"][0]), (&json!("breakpoint"), &mine));
-    assert!(said.contains("largest ") && said.contains(" at 100%"), "{said}");
+    assert!(said.contains("largest ") && said.contains(" at 100%") && !said.contains("never said"), "{said}");
     let stack = editor.ask("stackTrace", json!({"threadId": 1}));
     let names: Vec<&str> =
         stack["stackFrames"].as_array().unwrap().iter().map(|f| f["name"].as_str().unwrap()).collect();

@@ -29,8 +29,11 @@ pub struct Points {
 }
 
 /// A stop point to set: the command, and what follows it.
+#[derive(Default)]
 struct Wanted {
     command: String,
+    /// A condition that the command itself does not take.
+    condition: Option<String>,
     hits: Option<String>,
 }
 
@@ -56,21 +59,22 @@ impl Adapter<'_> {
     }
 
     fn try_point(&mut self, wanted: &Wanted) -> Result<u64, Failure> {
-        if wanted.command.contains(['\n', '\r']) {
+        let texts = [Some(&wanted.command), wanted.condition.as_ref()];
+        if texts.into_iter().flatten().any(|text| text.contains(['\n', '\r'])) {
             return super::failure("a condition is one line");
         }
-        let ignore = wanted.hits.as_deref().map(hits).transpose()?;
+        let hits = wanted.hits.as_deref().map(hits).transpose()?;
         let answer = self.command(&wanted.command)?;
         let said = text::lines(&answer, None).join("\n");
         // `Breakpoint 3 at ...`
         let number = said.split_whitespace().find_map(|word| word.trim_end_matches(':').parse::<u64>().ok());
         let number = number.ok_or_else(|| Failure(format!("no number in: {said}")))?;
-        if let Some((ignored, once)) = ignore {
-            if ignored > 0 {
-                self.command(&format!("ignore {number} {ignored}"))?;
-            }
-            if once {
-                self.command(&format!("enable once {number}"))?;
+        let condition = wanted.condition.as_ref().map(|condition| format!("condition {number} {condition}"));
+        for line in condition.into_iter().chain(hits.map(|hits| format!("condition -hits {number} {hits}"))) {
+            if let Err(failed) = self.command(&line) {
+                // A point without its condition would stop elsewhere.
+                self.command(&format!("delete {number}"))?;
+                return Err(failed);
             }
         }
         Ok(number)
@@ -121,8 +125,11 @@ impl Adapter<'_> {
                 _ => "watch",
             };
             let expression = one["dataId"].as_str().unwrap_or_default();
-            let wanted =
-                Wanted { command: format!("{command} {expression}{}", condition(one)), hits: hit_condition(one) };
+            let wanted = Wanted {
+                command: format!("{command} {expression}{}", condition(one)),
+                hits: hit_condition(one),
+                ..Wanted::default()
+            };
             found.push(self.point("data", &wanted));
         }
         Ok(json!({"breakpoints": found}))
@@ -150,7 +157,7 @@ impl Adapter<'_> {
                 ("token", text) => format!("catch token {text:?}"),
                 (name, _) => format!("catch {name}{}", condition(&one)),
             };
-            found.push(self.point("exceptions", &Wanted { command, hits: None }));
+            found.push(self.point("exceptions", &Wanted { command, ..Wanted::default() }));
         }
         Ok(json!({"breakpoints": found}))
     }
@@ -158,33 +165,35 @@ impl Adapter<'_> {
 
 /// A breakpoint, or with a message one that prints.
 fn breakpoint(location: &str, one: &Value) -> Wanted {
-    let command = match one["logMessage"].as_str() {
-        Some(message) => dprintf(location, message),
-        None => format!("break {location}{}", condition(one)),
-    };
-    Wanted { command, hits: hit_condition(one) }
-}
-
-fn condition(one: &Value) -> String {
-    match one["condition"].as_str().map(str::trim) {
-        None | Some("") => String::new(),
-        Some(condition) => format!(" if {condition}"),
+    let hits = hit_condition(one);
+    match one["logMessage"].as_str() {
+        Some(message) => Wanted { command: dprintf(location, message), condition: trimmed(&one["condition"]), hits },
+        None => Wanted { command: format!("break {location}{}", condition(one)), condition: None, hits },
     }
 }
 
-fn hit_condition(one: &Value) -> Option<String> {
-    one["hitCondition"].as_str().map(str::trim).filter(|text| !text.is_empty()).map(String::from)
+fn condition(one: &Value) -> String {
+    trimmed(&one["condition"]).map_or(String::new(), |condition| format!(" if {condition}"))
 }
 
-/// How many stops are ignored for a condition on hits, and whether it stops once alone.
-fn hits(text: &str) -> Result<(u64, bool), Failure> {
+fn hit_condition(one: &Value) -> Option<String> {
+    trimmed(&one["hitCondition"])
+}
+
+/// A text that says something.
+fn trimmed(text: &Value) -> Option<String> {
+    text.as_str().map(str::trim).filter(|text| !text.is_empty()).map(String::from)
+}
+
+/// A condition on hits as the command `condition -hits` takes it: `>= 3`. A number alone is the first hit that stops.
+fn hits(text: &str) -> Result<String, Failure> {
     let digits = text.find(|c: char| c.is_ascii_digit()).unwrap_or(text.len());
     let (sign, number) = (text[..digits].trim(), text[digits..].trim().parse::<u64>().ok());
     match (sign, number) {
-        ("" | ">=", Some(count)) => Ok((count.saturating_sub(1), false)),
-        (">", Some(count)) => Ok((count, false)),
-        ("=" | "==", Some(count @ 1..)) => Ok((count - 1, true)),
-        _ => super::failure(format!("{text} is not a condition on hits: N, >= N, > N or == N")),
+        ("", Some(count)) => Ok(format!(">= {count}")),
+        ("=", Some(count)) => Ok(format!("== {count}")),
+        (">" | ">=" | "<" | "<=" | "==" | "!=" | "%", Some(count)) => Ok(format!("{sign} {count}")),
+        _ => super::failure(format!("{text} is not a condition on hits: N, or one of > >= < <= == != % and N")),
     }
 }
 
@@ -219,10 +228,9 @@ mod tests {
     fn messages_and_hits() {
         assert_eq!(dprintf("L0.attn.z", "max {max($)} 100%"), "dprintf L0.attn.z,\"max %s 100%%\\n\",max($)");
         assert_eq!(dprintf("L0", "a \"b\" {"), "dprintf L0,\"a \\\"b\\\" {\\n\"");
-        let of = |text: &str| hits(text).ok();
-        assert_eq!(
-            [of("3"), of(">= 3"), of("> 3"), of("== 3"), of("% 3"), of("x")],
-            [Some((2, false)), Some((2, false)), Some((3, false)), Some((2, true)), None, None]
-        );
+        for (text, wanted) in [("3", ">= 3"), (">= 3", ">= 3"), (">3", "> 3"), ("= 3", "== 3"), ("% 2", "% 2")] {
+            assert_eq!(hits(text).ok().as_deref(), Some(wanted));
+        }
+        assert!(hits("x").is_err() && hits("~ 3").is_err());
     }
 }
