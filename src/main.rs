@@ -118,10 +118,9 @@ fn main() -> color_eyre::Result<ExitCode> {
             }
         }
     } else {
-        let (options, interrupt) = (options.clone(), interrupt.clone());
-        let flag = interrupt.clone();
-        thread::spawn(move || cli::open::open(&options, flag), interrupt, setup)
-            .wrap_err("cannot start the engine thread")?
+        let (options, flag) = (options.clone(), interrupt.clone());
+        let here = thread::spawn(move || cli::open::open(&options, flag), interrupt.clone(), setup);
+        here.and_then(|here| remote::switchable(here, interrupt.clone())).wrap_err("cannot start the engine thread")?
     };
     let status = show(engine, &options, frontend, around, interrupt, tour, drives)?;
     // The system keeps the low byte of a status, so `quit -1` is 255.
@@ -215,13 +214,11 @@ fn tui_options(options: &Options, actions: &[Action], warning: Option<String>, d
     let mut actions = actions.to_vec();
     if !drives || options.connect.is_some() && !options.actions.is_empty() {
         // Where it is, is the business of whoever drives.
-    } else if options.connect.is_some() {
-        actions.push(Action::Command("until +0".to_string()));
-    } else if actions.is_empty() {
+    } else if options.connect.is_none() && actions.is_empty() {
         actions.push(Action::Command("start".to_string()));
-    } else if options.actions.is_empty() {
-        // Whatever an init file did, or failed to do: a pass is started, and one that was started stays where it is.
-        actions.push(Action::Command("until +0".to_string()));
+    } else if options.connect.is_some() || options.actions.is_empty() {
+        // Whatever an init file or another frontend did: a pass is started, and one that was started stays where it is.
+        actions.push(Action::Command("start -keep".to_string()));
     }
     TuiOptions {
         model: options.model.clone().or(options.connect.clone()).unwrap_or_else(|| bundled::DEFAULT.to_string()),

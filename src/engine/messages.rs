@@ -91,6 +91,13 @@ pub struct Answered {
     pub in_script: bool,
 }
 
+impl Answered {
+    /// An answer that does not come from the session: nothing was printed, and no time was measured.
+    pub fn from_outside(id: u64, line: String, answer: Answer) -> Answered {
+        Answered { id, line, answer, at: None, ms: 0.0, printed: Vec::new(), in_script: false }
+    }
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Event {
     Ready(#[serde(with = "shared")] Arc<Snapshot>),

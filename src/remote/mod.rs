@@ -14,6 +14,7 @@ mod line;
 mod peer;
 mod serve;
 mod state;
+mod switch;
 mod wire;
 
 #[cfg(test)]
@@ -26,4 +27,5 @@ pub use frame::WireError;
 pub use hub::Hub;
 pub use line::{Line, Target};
 pub use serve::{Door, Open, relay, serve};
+pub use switch::switchable;
 pub use wire::{PROTOCOL, again};

@@ -216,7 +216,7 @@ impl State {
 }
 
 fn answer(id: u64, line: String, answer: Answer) -> Event {
-    Event::Answer(Answered { id, line, answer, at: None, ms: 0.0, printed: Vec::new(), in_script: false })
+    Event::Answer(Answered::from_outside(id, line, answer))
 }
 
 fn refused(what: &str) -> Answer {

@@ -1,7 +1,7 @@
 //! Sessions elsewhere: interrupts, lookers, broken connections, and other ends that are not what they should be.
 
 use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -11,10 +11,10 @@ use proptest::test_runner::Config;
 
 use super::frame::{self, LONGEST_REQUEST, MAGIC, WireError};
 use super::wire::{Hello, PROTOCOL, Up, Welcome};
-use super::{Connected, Hub, Line, connect_line};
+use super::{Connected, Hub, Line, connect_line, switchable};
 use crate::answer::Answer;
 use crate::engine::messages::{Answered, Event, Request, Source};
-use crate::engine::testing::lasting_engine;
+use crate::engine::testing::{engine_with, lasting_engine};
 use crate::engine::thread::Handle;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -251,4 +251,67 @@ fn one_who_does_not_read_is_left_and_holds_up_nobody() {
         assert!(start.elapsed() < PATIENCE, "the one that does not read still drives");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// A session of this process that `target remote` can leave, and the flag that interrupts it.
+fn here() -> (Handle, Arc<AtomicBool>) {
+    let interrupt = Arc::new(AtomicBool::new(false));
+    let handle = switchable(engine_with(interrupt.clone()), interrupt.clone()).unwrap();
+    assert!(matches!(handle.events.recv_timeout(PATIENCE).unwrap(), Event::Ready(_)));
+    (handle, interrupt)
+}
+
+#[test]
+fn a_connection_that_is_never_made_is_given_up() {
+    let (handle, interrupt) = here();
+    assert_eq!(ask(&handle, "step"), "at op 1");
+    send(&handle, 9, "target remote | sleep 600");
+    while !matches!(handle.events.recv_timeout(PATIENCE).unwrap(), Event::Progress { .. }) {}
+    interrupt.store(true, Ordering::SeqCst);
+    let (id, said) = answered(&handle);
+    assert_eq!((id, text(said).as_str()), (9, "error: interrupted while connecting to | sleep 600"));
+    assert!(ask(&handle, "target remote | echo hello").contains("not an llmdbg server: it said \"hello\""));
+    assert_eq!(ask(&handle, "step"), "at op 2");
+}
+
+#[test]
+fn when_a_session_elsewhere_ends_the_one_of_this_process_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("s");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let flag = Arc::new(AtomicBool::new(false));
+    let hub = Hub::new(engine_with(flag.clone()), flag, false, Vec::new());
+    let serving = hub.clone();
+    std::thread::spawn(move || {
+        let (line, _) = listener.accept().unwrap();
+        serving.converse(Line::of_socket(line).unwrap())
+    });
+    let (handle, _) = here();
+    assert_eq!(ask(&handle, "step"), "at op 1");
+    assert!(ask(&handle, &format!("target remote {}", socket.display())).starts_with("connected to"));
+    assert_eq!(ask(&handle, "step"), "at op 1", "the other session has its own place");
+    hub.shut_down();
+    // It is reported once, before anything else is asked or as the answer of what was.
+    let mut reported = false;
+    for _ in 0..2 {
+        send(&handle, 7, "step");
+        loop {
+            match handle.events.recv_timeout(PATIENCE).expect("an answer") {
+                Event::Answer(Answered { answer: Answer::Error(error), in_script, .. }) => {
+                    assert!(error.message.contains("this is the session of this process"), "{}", error.message);
+                    reported = true;
+                    if !in_script {
+                        break;
+                    }
+                }
+                Event::Answer(Answered { answer, .. }) => {
+                    assert_eq!(text(answer), "at op 2");
+                    assert!(reported);
+                    return;
+                }
+                _ => {}
+            }
+        }
+    }
+    panic!("no step of this process");
 }

@@ -141,7 +141,7 @@ fn f28_find_last_and_short_names() {
         assert_eq!(b.text(line), "");
     }
     assert!(b.text("show version").starts_with("llmdbg "));
-    assert!(b.fail("attach 3").contains("the model runs inside the debugger"));
+    assert!(b.fail("attach 3").contains("target remote SOCKET goes to a session"));
 }
 
 #[test]

@@ -15,8 +15,8 @@ use crate::pty::Terminal;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Commands whose examples end the session, or whose answers tell of time or of the process.
-const APART: [&str; 2] = ["quit", "resume"];
+/// Commands whose examples end the session or leave it, or whose answers tell of time or of the process.
+const APART: [&str; 4] = ["quit", "resume", "target", "disconnect"];
 
 /// An object without what depends on the moment.
 fn timeless(value: &mut Value) {
@@ -89,6 +89,69 @@ fn tables_maps_and_values_are_drawn_as_here() {
     assert!(near.out.contains("Breakpoint 1") && near.out.lines().count() > 60, "{}", near.out);
     let said = far.err.lines().next().unwrap_or_default();
     assert!(said.contains("the names of files in commands are of that machine"), "{said}");
+}
+
+/// `target remote` and `disconnect`, as a user of gdb types them: two sessions, neither of which knows of the other.
+#[test]
+fn a_prompt_goes_to_a_session_elsewhere_and_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let there = format!("target remote | '{}' serve --stdio -nx --device cpu tiny-bert", program());
+    let commands = [
+        "set $here = 4",
+        "until L1.attn.z",
+        "disconnect",
+        &there,
+        "print $here",
+        "run",
+        "when",
+        &there,
+        "disconnect",
+        "print $here + 1",
+        "when",
+        "target remote nowhere.sock",
+        "target elsewhere",
+        "print $here + 2",
+    ];
+    let commands: Vec<String> = commands.iter().map(|command| command.to_string()).collect();
+    let Ran { out, err, status } = ran(folder.path(), false, &[], &commands);
+    let mut said = out.lines();
+    let mut next = |wanted: &str| {
+        assert!(said.any(|line| line.contains(wanted)), "{wanted:?} is missing or out of order in:\n{out}\n{err}");
+    };
+    next("blocks.1.attn.z");
+    next("connected to | ");
+    next("void");
+    next("op 73 of 73, the end of the pass");
+    next("Disconnected");
+    next("= 5");
+    next("at op 34 of 91");
+    next("= 6");
+    for wanted in [
+        "there is no session elsewhere",
+        "connected already",
+        "cannot connect to nowhere.sock",
+        "expected remote and where to",
+    ] {
+        assert!(err.contains(wanted), "{wanted:?} is missing in:\n{err}");
+    }
+    assert_ne!(status, 0);
+}
+
+#[test]
+fn a_screen_goes_to_a_session_elsewhere_and_comes_back() {
+    let mut terminal = Terminal::with(&["-nx", "--device", "cpu"], &[]);
+    terminal.until("the first frame", |screen| screen.contains("embed"));
+    let there = format!("target remote | '{}' serve --stdio -nx --device cpu tiny-bert", program());
+    terminal.press(&format!("{there}\r"));
+    terminal.until("the other model", |screen| screen.contains("tiny-bert") && screen.contains("connected to"));
+    terminal.press("run\r");
+    terminal.until("its pass", |screen| screen.contains("end of pass"));
+    terminal.press("disconnect\r");
+    terminal.until("this model again", |screen| {
+        screen.lines().next().is_some_and(|line| line.contains("tiny-gpt2")) && screen.contains("Disconnected")
+    });
+    terminal.press("step\r");
+    terminal.until("a step of it", |screen| screen.contains("at op 1 of"));
 }
 
 #[test]

@@ -20,9 +20,10 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "start",
-        usage: "start",
+        usage: "start [-keep]",
         about: "start the pass and stop before its first op",
-        examples: &["start", "run\nstart"],
+        options: &[("-keep", "leave the cursor where it is if a pass has been started")],
+        examples: &["start", "run\nstart", "until L2\nstart -keep"],
         run: motion::start,
         ..CHANGING
     },

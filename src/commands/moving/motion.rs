@@ -6,6 +6,7 @@ use crate::commands::moving::walking;
 use crate::commands::state::{Call, Console, places};
 use crate::commands::stopping::breakpoints;
 use crate::debugger::{Direction, Error, Mark, Motion, Reason, RunError};
+use crate::lang::LangError;
 use crate::model::site_name::block;
 
 pub fn run(console: &mut Console, call: Call<'_>) -> Done {
@@ -20,7 +21,15 @@ pub fn run(console: &mut Console, call: Call<'_>) -> Done {
 }
 
 pub fn start(console: &mut Console, call: Call<'_>) -> Done {
-    call.no_arguments()?;
+    let (given, words) = call.options()?;
+    if let Some(word) = words.first() {
+        return Err(LangError::new("start takes no argument", word.span).into());
+    }
+    let run = &console.session.run;
+    if given.has("-keep") && run.live {
+        let here = run.mark();
+        return travel(console, Motion::To(here), Direction::Forward);
+    }
     console.session.leave_walk();
     let stop = console.session.start();
     console.arrived(stop)

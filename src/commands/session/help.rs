@@ -4,6 +4,7 @@ use crate::answer::{Answer, Table};
 use crate::commands::frame::Done;
 use crate::commands::session::settings;
 use crate::commands::state::{COUNTERPARTS, Call, Command, Console, Directory, Group, SETTINGS};
+use crate::debugger::Error;
 use crate::lang::LangError;
 use crate::lang::command::split_command;
 use crate::lang::eval::{FUNCTIONS, Function};
@@ -122,6 +123,23 @@ fn of_function(function: &Function) -> (String, &'static str) {
 fn table(rows: impl Iterator<Item = (String, &'static str)>, what: &str, title: &str) -> Answer {
     let does = if what == "function" { "what it gives" } else { "what it does" };
     Table::new([what, does]).title(title).rows(rows).into()
+}
+
+/// `target` where nobody between the prompt and the session has carried it out.
+pub fn elsewhere(_console: &mut Console, call: Call<'_>) -> Done {
+    let (kind, target) = call.args.rest.split_once(char::is_whitespace).unwrap_or((call.args.rest, ""));
+    if kind != "remote" || target.trim().is_empty() {
+        return Err(call.expected("remote and where to", "target remote SOCKET, or target remote | COMMAND"));
+    }
+    Err(Error::refused(
+        "target remote works at the prompt of a session of this process, and not in scripts: start llmdbg with --connect",
+    ))
+}
+
+/// `disconnect`, likewise.
+pub fn here(_console: &mut Console, call: Call<'_>) -> Done {
+    call.no_arguments()?;
+    Err(Error::refused("there is no session elsewhere to come back from; \"target remote\" goes to one"))
 }
 
 pub fn quit(console: &mut Console, call: Call<'_>) -> Done {

@@ -97,14 +97,15 @@ pub static COUNTERPARTS: &[Counterpart] = &[
     same("apropos", "apropos", "settings, options, sites and functions too"),
     same("tui", "layout", "the full screen is what llmdbg starts with on a terminal; --no-tui starts without it"),
     same("refresh", "", "Ctrl-L draws the screen again"),
-    same("attach", "", "the model runs inside the debugger: there is no process to attach to"),
-    same("detach", "", "the model runs inside the debugger: there is no process to detach from"),
+    same("attach", "target", "target remote SOCKET goes to a session that llmdbg serve keeps"),
+    same("detach", "disconnect", "the session elsewhere goes on if it is on a socket"),
     same("handle", "", "a model gets no signals; catch stops on its events"),
     same("signal", "", "a model gets no signals"),
-    same("target", "", "the model runs inside the debugger; --device says where it computes"),
-    same("core-file", "load-dump", "values that were written elsewhere, as a run without a program"),
-    same("generate-core-file", "save", "save activations FILE writes the values of a pass"),
-    same("python", "", "programs outside read --json; python/ in the sources writes dumps"),
+    same("target", "target", "target remote goes to a session elsewhere; --device says where a model computes"),
+    same("disconnect", "disconnect", "the session of this process goes on"),
+    same("core-file", "load-dump", "values that other programs wrote; llmdbg core FILE opens what save core wrote"),
+    same("generate-core-file", "save", "save core FILE, with or without values"),
+    same("python", "", "python/client in the sources drives a session from Python; programs read --json"),
 ];
 
 /// Subjects of gdb's info, and what reports the same here.

@@ -38,9 +38,7 @@ impl Adapter<'_> {
             "configurationDone" => {
                 self.client()?;
                 // Where a session that was attached to is, it stays.
-                let live = self.client()?.snapshot().live;
-                let first = if live { "until +0" } else { "start" };
-                let next = if self.stop_on_entry { first } else { "run" };
+                let next = if self.stop_on_entry { "start -keep" } else { "run" };
                 Ok(self.then(next))
             }
             "disconnect" | "terminate" => {
