@@ -89,6 +89,16 @@ fn files_that_lack_what_is_needed_are_refused_by_name() {
     );
     fs::write(at("llama/hyperparams.json"), r#"{"d_model": 3, "jump_relu_threshold": 1.0}"#).unwrap();
     assert!(said(&at("llama")).contains("dataset_average_activation_norm"));
+    for (settings, what) in [
+        (r#""act_fn": "topk""#, "jumprelu is read"),
+        (r#""norm_activation": "token-wise""#, "dataset-wise is read"),
+        (r#""use_glu_encoder": true"#, "use_glu_encoder"),
+        (r#""sparsity_include_decoder_norm": true"#, "not of length 1"),
+    ] {
+        let known = r#""d_model": 3, "jump_relu_threshold": 1.0, "dataset_average_activation_norm": {"in": 2.0}"#;
+        fs::write(at("llama/hyperparams.json"), format!("{{{known}, {settings}}}")).unwrap();
+        assert!(said(&at("llama")).contains(what), "{settings}: {}", said(&at("llama")));
+    }
     fs::create_dir_all(at("empty")).unwrap();
     assert!(said(&at("empty")).contains("not a dictionary of features of a kind that is read"));
     assert!(said(&at("nothing")).contains("is not there"));

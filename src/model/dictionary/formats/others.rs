@@ -16,7 +16,7 @@ pub fn dictionary_learning(folder: &Path) -> Result<Found> {
     let class = config.text("dict_class")?.unwrap_or_default();
     let (choice, subtracts) = match class.as_str() {
         "AutoEncoder" => (Choice::Relu, true),
-        "AutoEncoderTopK" => (Choice::TopK(config.wanted("k")?.max(1)), true),
+        "AutoEncoderTopK" => (Choice::TopK(largest(&config, &tensors)?), true),
         "GatedAutoEncoder" => (Choice::Gated, true),
         "JumpReluAutoEncoder" => (Choice::JumpRelu { relu: true }, false),
         "BatchTopKSAE" | "MatryoshkaBatchTopKSAE" => (Choice::JumpRelu { relu: true }, true),
@@ -64,6 +64,18 @@ pub fn dictionary_learning(folder: &Path) -> Result<Found> {
     }
     found.model = config.text("lm_name")?;
     Ok(found)
+}
+
+/// How many features are active: what the settings say, which the file of the tensors has too.
+fn largest(config: &Config, tensors: &Tensors) -> Result<usize> {
+    let k = config.wanted("k")?;
+    if k == 0 {
+        return Err(config.refused("k", "and no feature would ever be active"));
+    }
+    match tensors.has("k").then(|| tensors.read("k").ok()).flatten().as_deref() {
+        Some([held]) if *held != k as f32 => Err(config.refused("k", &format!("and the tensors have a k of {held}"))),
+        _ => Ok(k),
+    }
 }
 
 /// `hyperparams.json` and `checkpoints/final.safetensors`. Values are scaled to a mean length before, and the threshold
@@ -115,16 +127,39 @@ fn scoped(format: &'static str, tensors: &Tensors, config: &Config, scale: f64) 
         enc_b: Some("encoder.bias"),
         dec_b: Some("decoder.bias"),
     };
-    if config.flag("apply_decoder_bias_to_pre_encoder")?.unwrap_or(false) {
-        return Err(config.refused("apply_decoder_bias_to_pre_encoder", "and that is not read"));
+    for key in ["apply_decoder_bias_to_pre_encoder", "use_glu_encoder"] {
+        if config.flag(key)?.unwrap_or(false) {
+            return Err(config.refused(key, "and that is not read"));
+        }
+    }
+    for (key, read) in [("act_fn", "jumprelu"), ("norm_activation", "dataset-wise")] {
+        if config.text(key)?.is_some_and(|text| text != read) {
+            return Err(config.refused(key, &format!("and {read} is read")));
+        }
     }
     let mut found = names.found(format, tensors, coding)?;
+    // Features would be chosen by products times the lengths of these rows.
+    const LENGTHS: &str = "sparsity_include_decoder_norm";
+    if config.flag(LENGTHS)?.unwrap_or(false) && !has_unit_rows(&found, tensors)? {
+        return Err(config.refused(LENGTHS, "and the rows of the decoder are not of length 1"));
+    }
     found.reads = config.text("hook_point_in")?;
     found.writes = config.text("hook_point_out")?.filter(|out| Some(out) != found.reads.as_ref());
     if found.writes.is_some() {
         return Err(config.refused("hook_point_out", "and a transcoder's output has a scale that is not read"));
     }
     Ok(found)
+}
+
+/// Whether every row of the decoder has length 1, as far as a file in bf16 can say.
+fn has_unit_rows(found: &Found, tensors: &Tensors) -> Result<bool> {
+    let (decoder, features) = (tensors.read("decoder.weight")?, found.features);
+    let mut squares = vec![0.0f64; features];
+    // Stored as `[out, features]`.
+    for row in decoder.chunks_exact(features.max(1)) {
+        squares.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x) * f64::from(*x));
+    }
+    Ok(squares.iter().all(|sum| (sum.sqrt() - 1.0).abs() < 1e-2))
 }
 
 /// `layerN.sae.pt`, in a repository whose name says how many features are active.
