@@ -1,9 +1,10 @@
 //! Edges by intervention: the pass forwards again without one source, with everything held that the graph holds, and what that
 //! changes in the target.
 
-use super::held::{Flow, Held, flow, is_factor};
+use super::held::{Flow, Held, flow, is_factor, onto};
 use super::{Graph, Node, at};
 use crate::debugger::{Error, Result, Session, edited};
+use crate::model::dictionary::Stage;
 use crate::program::{Keep, Kernel, Op, Program, Replay, Values, Visitor};
 use crate::tensor::ops::BinaryOp;
 use crate::tensor::{Value, step};
@@ -59,7 +60,10 @@ impl Graph {
     fn end(&self, held: &Held<'_>, target: usize) -> usize {
         let ops = &held.program.ops;
         match self.nodes[target] {
-            Node::Neuron { op, .. } => *ops[op].inputs.last().unwrap_or(&op),
+            Node::Neuron { op, .. } => match ops[op].kernel {
+                Kernel::Gated(_) => ops[op].inputs[1],
+                _ => ops[op].inputs[0],
+            },
             _ => ops[logits_op(&held.program)].inputs[0],
         }
     }
@@ -125,7 +129,7 @@ fn without(held: &mut Held<'_>, source: &Node, end: usize) -> Result<Values> {
     changed[from] = true;
     for op in from + 1..=end {
         let of = &held.program.ops[op];
-        changed[op] = flow(of) != Flow::Source && of.inputs.iter().any(|&input| changed[input]);
+        changed[op] = onto(of).iter().any(|&input| changed[input]);
     }
     let ops: Vec<usize> = (from + 1..=end).filter(|&op| changed[op]).collect();
     let (program, context) = (held.program.clone(), held.context(1)?);
@@ -157,6 +161,11 @@ impl Visitor for Frozen<'_, '_> {
 
     /// A factor that is held is what the op has multiplied each element by.
     fn instead(&mut self, op: usize, inputs: &[Value]) -> Result<Option<Value>> {
+        if let (Kernel::Dictionary(Stage::Out, _), [.., recon, error]) = (&self.program.ops[op].kernel, inputs) {
+            let site = self.held.base(op)?;
+            let sum = recon.binary(BinaryOp::Add, error)?.reshaped(site.shape());
+            return Ok(Some(sum.with_axes(site.axes())));
+        }
         if !is_factor(&self.program.ops[op].kernel) {
             return Ok(None);
         }

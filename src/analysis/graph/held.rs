@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::debugger::{Edit, PromptPass, Result, Session, Target, edited, in_force};
+use crate::model::dictionary::Stage;
 use crate::program::{After, Context, Kernel, Op, OpGradients, Program, Replay, Rule, execute};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Axis, TensorError, Value};
@@ -81,8 +82,11 @@ pub enum Flow {
     On { rule: Rule, held: bool },
 }
 
-/// Whether an op gives the activations of the neurons of an MLP.
+/// Whether an op gives the activations of the neurons of an MLP, or the features of a dictionary.
 pub fn is_neurons(op: &Op) -> bool {
+    if let Kernel::Dictionary(stage, _) = op.kernel {
+        return stage == Stage::Acts;
+    }
     let acts = matches!(op.kernel, Kernel::Activation(_) | Kernel::Gated(_) | Kernel::Xielu);
     acts && op.axes.last() == Some(&Axis::Neuron)
 }
@@ -101,10 +105,34 @@ pub fn flow(op: &Op) -> Flow {
         Kernel::LayerNormNormalized | Kernel::RmsNormalized | Kernel::Mix | Kernel::Gated(_) => {
             on(Rule::Gradient, true)
         }
+        Kernel::Dictionary(stage, _) if *stage != Stage::Error => on(Rule::Gradient, false),
         _ if is_factor(&op.kernel) => on(Rule::Relevance, false),
         kernel if kernel.is_affine() => on(Rule::Gradient, false),
         _ => Flow::Source,
     }
+}
+
+/// The inputs of an op to which what is pulled back goes on. The site of a dictionary is what is rebuilt of it and what that
+/// leaves out, so that it goes on to these and not to what computed the site.
+pub fn onto(op: &Op) -> &[usize] {
+    match (flow(op), &op.kernel) {
+        (Flow::Source, _) => &[],
+        (_, Kernel::Dictionary(Stage::Out, _)) => &op.inputs[op.inputs.len() - 2..],
+        (Flow::On { held: true, .. }, _) => &op.inputs[1..],
+        _ => &op.inputs,
+    }
+}
+
+/// The ops that what is pulled back from an op comes to.
+pub fn reached(program: &Program, from: usize) -> Vec<bool> {
+    let mut reached = vec![false; from + 1];
+    reached[from] = true;
+    for op in (0..=from).rev() {
+        if reached[op] {
+            onto(&program.ops[op]).iter().for_each(|&input| reached[input] = true);
+        }
+    }
+    reached
 }
 
 /// The pass of the prompt for the focused row, with edits in force, held.
@@ -189,7 +217,7 @@ impl<'a> Held<'a> {
             let of = &program.ops[number];
             let value = self.base(number)?;
             let out = value.read_f64()?;
-            let Flow::On { rule, held } = flow(of) else {
+            let Flow::On { rule, .. } = flow(of) else {
                 sources(&mut rows, (number, of), value.shape(), (&out, &seed.read_f32()?));
                 gradients.take(number);
                 continue;
@@ -203,13 +231,20 @@ impl<'a> Held<'a> {
             let after = touched.then_some(&after as After<'_>);
             let mut left = worth(&out, &seed.read_f32()?, n);
             let mut taken: Vec<(usize, Value)> = Vec::new();
-            replay.pull(number, &inputs, after, rule, &mut gradients, |input, gradient| {
-                if held && input == of.inputs[0] {
-                    return Ok(None);
+            if let Kernel::Dictionary(Stage::Out, _) = of.kernel {
+                for &input in onto(of) {
+                    let shape = [&[n], &self.base(input)?.shape()[1..]].concat();
+                    let gradient = seed.clone().reshaped(&shape).with_axes(self.base(input)?.axes()).whole();
+                    gradients.add(input, gradient.clone())?;
+                    taken.push((input, gradient));
                 }
-                taken.push((input, gradient.clone()));
-                Ok(Some(gradient))
-            })?;
+            } else {
+                replay.pull(number, &inputs, after, rule, &mut gradients, |input, gradient| {
+                    let goes_on = onto(of).contains(&input);
+                    taken.extend(goes_on.then(|| (input, gradient.clone())));
+                    Ok(goes_on.then_some(gradient))
+                })?;
+            }
             gradients.take(number);
             let mut sizes: Vec<f64> = left.iter().map(|(value, size)| value.abs().max(*size)).collect();
             for (input, gradient) in taken {

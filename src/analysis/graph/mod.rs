@@ -1,5 +1,5 @@
 //! Attribution graphs (Ameisen and others 2025, "Circuit Tracing"), whose features are the neurons of the MLPs: an exact
-//! transcoder, so that nothing of an MLP is left over. What a node takes from others is linear as long as attention patterns,
+//! transcoder, so that nothing of an MLP is left over; and those of dictionaries, where these are loaded. What a node takes from others is linear as long as attention patterns,
 //! the scales of norms, gates and the activations of neurons are held; rows add up to the number that they are about.
 
 mod check;
@@ -11,11 +11,12 @@ use std::collections::{BTreeMap, HashMap};
 
 pub use check::Checked;
 pub use held::Source;
-use held::{Held, Row, at, is_neurons};
+use held::{Held, Row, at, is_neurons, reached};
 pub use influence::Scores;
 use influence::{Rank, Rows, prune, scores};
 
-use crate::debugger::{Error, Result, Session};
+use crate::debugger::{Error, Result, Session, Target};
+use crate::model::dictionary::{Scaling, Stage};
 use crate::program::{Kernel, Op};
 use crate::tensor::{Axis, Value, step};
 
@@ -30,6 +31,7 @@ const ROUND: usize = 64;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Node {
+    /// A neuron of an MLP, or a feature of a dictionary.
     Neuron {
         op: usize,
         pos: usize,
@@ -139,6 +141,7 @@ impl Graph {
             ));
         }
         let logits = logits(session, wanted)?;
+        can_be_held(session)?;
         let mut held = Held::new(session)?;
         let mut rows: Vec<(Node, Row)> = Vec::new();
         for &(token, _) in &logits.tokens {
@@ -156,7 +159,8 @@ impl Graph {
         }
         let mut active = 0;
         let ops = held.program.clone();
-        for op in (0..logits.op).filter(|&op| is_neurons(&ops.ops[op])) {
+        let reached = reached(&ops, logits.op);
+        for op in (0..logits.op).filter(|&op| reached[op] && is_neurons(&ops.ops[op])) {
             active += held.base(op)?.read_f32()?.iter().filter(|x| **x != 0.0).count();
         }
         assembled(&mut held, rows, &logits, wanted, (active, of))
@@ -185,6 +189,25 @@ impl Graph {
 
 fn now(session: &Session) -> (usize, usize, u64) {
     (session.run.current, session.run.pass, session.run.revision())
+}
+
+/// # Errors
+/// If a dictionary divides what it reads by a scale of it, or what it leaves of its site is edited.
+fn can_be_held(session: &Session) -> Result<()> {
+    for one in session.run.dictionaries.all() {
+        let name = &one.name;
+        if matches!(one.coding().scaling, Scaling::Length | Scaling::LayerNorm) {
+            return Err(Error::refused(format!(
+                "{name} divides what it reads by a scale of it, which graph does not hold; \"sae unload {name}\" makes graphs without it"
+            )));
+        }
+        let out = one.site(Stage::Out);
+        let op = session.run.program.op_of(&out);
+        if session.run.branch().edits.iter().any(|edit| op.is_some_and(|op| edit.target == Target::Op(op))) {
+            return Err(Error::refused(format!("graph does not follow an edit of {out}; edit its features instead")));
+        }
+    }
+    Ok(())
 }
 
 /// The logits that a graph is of, at its position.

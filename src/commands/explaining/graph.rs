@@ -9,6 +9,7 @@ use crate::commands::state::{ANALYSING, Call, Command, Console, Takes};
 use crate::debugger::{Error, Result, Target};
 use crate::lang::words::Word;
 use crate::model::site_name;
+use crate::program::Kernel;
 use crate::tensor::Axis;
 
 pub const COMMAND: Command = Command {
@@ -18,7 +19,8 @@ pub const COMMAND: Command = Command {
     help: "Nodes are neurons of the MLPs at positions, tokens, biases and logits, those that together have 95 % of the probability without \
            TOKEN. An edge is what its target takes from its source when attention patterns, the scales of norms, gates and all other \
            neurons are held: the edges of a node add up to what it is, before its activation function or with its gate. Neurons are \
-           the exact transcoder of their MLP, so nothing is left to errors but experts and layers without attention. The neurons \
+           the exact transcoder of their MLP, so nothing is left to errors but experts and layers without attention. Where sae load has put a \
+           dictionary, its features are nodes in place of what computed its site, and what it leaves out is an error at each position. The neurons \
            with the largest influence are attributed, 256 of them; the others are one node, and those at the first position with them, where attention sinks. Influence, pruning (0.8 of the influence \
            of nodes, 0.98 of that of edges) and scores are those of circuit-tracer. graph N shows what a node takes and gives, graph \
            up goes back, graph next to the next node in influence; graph check leaves sources out, with what is held held, and \
@@ -232,11 +234,12 @@ impl Console {
         let neurons = graph.nodes.iter().filter(|node| matches!(node, Node::Neuron { .. })).count();
         let kept = graph.kept.iter().filter(|kept| **kept).count();
         let mut title = format!(
-            "attribution graph of {}{less} at pos {pos} {}: {neurons} of {} active neurons, {kept} nodes kept; replacement score {}, completeness {} \
+            "attribution graph of {}{less} at pos {pos} {}: {neurons} of {} active {}, {kept} nodes kept; replacement score {}, completeness {} \
              (derived: patterns, scales and gates held)",
             logits.join(", "),
             quoted(&self.name_of(Axis::Pos, pos)),
             graph.active,
+            self.units(graph),
             significant(graph.scores.replacement, 3),
             significant(graph.scores.completeness, 3),
         );
@@ -244,6 +247,20 @@ impl Console {
             title += &format!("; {} more nodes: graph -all", order.len() - top);
         }
         table.title(title)
+    }
+
+    /// What the units of a graph are.
+    fn units(&self, graph: &Graph) -> &'static str {
+        let is_feature = |node: &Node| match *node {
+            Node::Neuron { op, .. } => Some(matches!(self.session.run.program.ops[op].kernel, Kernel::Dictionary(..))),
+            _ => None,
+        };
+        let found: Vec<bool> = graph.nodes.iter().filter_map(is_feature).collect();
+        match (found.contains(&true), found.contains(&false)) {
+            (true, false) => "features",
+            (true, true) => "features and neurons",
+            _ => "neurons",
+        }
     }
 
     /// What a node takes from others, which adds up to what it is; and what others take from it.
@@ -287,7 +304,14 @@ impl Console {
         let ops = &self.session.run.program.ops;
         let site = |op: usize| site_name::short(&ops[op].site);
         match graph.nodes[node] {
-            Node::Neuron { op, pos, neuron } => format!("L{}N{neuron} at {pos}", ops[op].layer.unwrap_or(0)),
+            Node::Neuron { op, pos, neuron } => match ops[op].kernel {
+                Kernel::Dictionary(..) => {
+                    let label = self.label_of(&ops[op].site, neuron).map(|label| format!(" ({label})"));
+                    let name = site(op);
+                    format!("{}[{neuron}] at {pos}{}", name.trim_end_matches(".acts"), label.unwrap_or_default())
+                }
+                _ => format!("L{}N{neuron} at {pos}", ops[op].layer.unwrap_or(0)),
+            },
             Node::Token { pos } => format!("{} at {pos}", quoted(&self.name_of(Axis::Pos, pos))),
             Node::Table { op } => site(op),
             Node::Other { op, pos: Some(pos) } => format!("{} at {pos}", site(op)),
@@ -296,7 +320,7 @@ impl Console {
                 let edited = self.session.run.branch().edits.iter().any(|edit| edit.target == Target::Op(op));
                 format!("{} of {}", if edited { "edit" } else { "bias" }, site(op))
             }
-            Node::Rest => "neurons without a node".to_string(),
+            Node::Rest => format!("{} without a node", self.units(graph)),
             Node::Logit { token } => {
                 let axis = if self.session.run.model.spec.labels().is_empty() { Axis::Vocab } else { Axis::Label };
                 format!("logit {}", quoted(&self.name_of(axis, token)))

@@ -1,6 +1,7 @@
 //! `save graph`: an attribution graph for Neuronpedia's viewer and circuit-tracer's, in the form of `graph-schema.json`; as
 //! arrays; or as a picture.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -52,12 +53,14 @@ impl Console {
         let (nodes, links) = self.written_graph(graph);
         let ids = self.session.focused_row().map(|row| row.ids.clone()).unwrap_or_default();
         let tokens: Vec<String> = ids.iter().map(|&id| self.token_text(id)).collect();
+        let dictionaries: Vec<&str> =
+            self.session.run.dictionaries.all().iter().map(|one| one.found.path.as_str()).collect();
         let content = json!({
             "metadata": {
-                "slug": "llmdbg", "scan": self.session.name, "transcoder_list": [], "prompt_tokens": tokens, "prompt": tokens.concat(),
+                "slug": "llmdbg", "scan": self.session.name, "transcoder_list": dictionaries, "prompt_tokens": tokens, "prompt": tokens.concat(),
                 "node_threshold": 0.8, "schema_version": 1,
                 "info": {"creator_name": "llmdbg", "generator": {"name": "llmdbg", "version": env!("CARGO_PKG_VERSION")},
-                    "features": "neurons of the MLPs"},
+                    "features": if dictionaries.is_empty() { "neurons of the MLPs" } else { "features of the dictionaries, and neurons of the MLPs" }},
                 "generation_settings": {"max_feature_nodes": graph.wanted.neurons},
                 "pruning_settings": {"node_threshold": 0.8, "edge_threshold": 0.98},
             },
@@ -74,8 +77,16 @@ impl Console {
         let program = &self.session.run.program;
         let layer = |op: usize| program.ops[op].layer.unwrap_or(0);
         let ids = self.session.focused_row().map(|row| row.ids.clone()).unwrap_or_default();
+        // Neurons and features of one block, or those of two dictionaries, would have the same names.
+        let mut first: BTreeMap<usize, usize> = BTreeMap::new();
+        for node in &graph.nodes {
+            if let Node::Neuron { op, .. } = *node {
+                first.entry(layer(op)).or_insert(op);
+            }
+        }
         let id = |node: usize| match graph.nodes[node] {
-            Node::Neuron { op, pos, neuron } => format!("{}_{neuron}_{pos}", layer(op)),
+            Node::Neuron { op, pos, neuron } if first[&layer(op)] == op => format!("{}_{neuron}_{pos}", layer(op)),
+            Node::Neuron { op, pos, neuron } => format!("{}.{op}_{neuron}_{pos}", layer(op)),
             Node::Token { pos } => format!("E_{}_{pos}", ids.get(pos).copied().unwrap_or(0)),
             Node::Logit { token } => format!("{}_{token}_{}", program.n_layers() + 1, graph.wanted.pos),
             Node::Other { op, pos } => format!("0_{}_{}", layer(op), pos.unwrap_or(graph.wanted.pos)),

@@ -261,7 +261,7 @@ impl Console {
     }
 
     /// What a feature is called, by the site of its dictionary's features.
-    pub(super) fn label_of(&self, site: &str, feature: usize) -> Option<String> {
+    pub(in crate::commands) fn label_of(&self, site: &str, feature: usize) -> Option<String> {
         let all = &self.session.run.dictionaries;
         let one = all.all().iter().find(|one| one.site(Stage::Acts) == site)?;
         all.label(one, feature).map(str::to_owned)
