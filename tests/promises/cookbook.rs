@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::manual::{examples, page, read, same};
 
 /// The recipes in the order of the page. Scripts of one recipe share a folder, so that one finds what the other wrote.
-const RECIPES: [&[&str]; 12] = [
+const RECIPES: [&[&str]; 14] = [
     &["nan"],
     &["blowup"],
     &["head"],
@@ -22,6 +22,8 @@ const RECIPES: [&[&str]; 12] = [
     &["induction"],
     &["names"],
     &["graph"],
+    &["why"],
+    &["feature"],
 ];
 
 /// A command and what it prints.
