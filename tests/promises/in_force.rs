@@ -33,7 +33,7 @@ use Policy::{Agrees, Differs, DiffersBy, LeavesOut, OfWeights, Refuses};
 
 /// The commands of the groups "explaining" and "comparing": what is given before the edit, the command, and its policy. TWO is two
 /// branches with texts of the same length, BATCH two prompts, DIR a folder with files of texts.
-const COMMANDS: [(&str, &str, Policy); 64] = [
+const COMMANDS: [(&str, &str, Policy); 65] = [
     ("run\nsae load tiny-gpt2-sae as f", "feature f[211]", Differs),
     ("run\nsae load tiny-gpt2-sae as f", "dla -by feature", Differs),
     ("run\nsae load tiny-gpt2-sae as f", "sae fit f", LeavesOut("edits of values are left out")),
@@ -93,6 +93,7 @@ const COMMANDS: [(&str, &str, Policy); 64] = [
     ("run\nset param(\"L1.mlp.W_out\") *= 1.5", "bisect main", Differs),
     ("run\nset param(\"L1.mlp.W_out\") *= 1.5", "bisect main -first", Differs),
     ("run\ngolden write DIR/golden.json", "golden check DIR/golden.json", Differs),
+    ("run", "investigate expected \" John\"", Differs),
     ("run", "diagnose", DiffersBy("set L1.resid_post *= 1e6")),
     ("run", "diagnose -deep", DiffersBy("set L1.resid_post *= 1e6")),
     ("generate 3", "check cache", Refuses),

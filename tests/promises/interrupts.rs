@@ -14,7 +14,7 @@ const PROMPT: &str = "When Mary and John went to the store, John gave a drink to
 const OTHER: &str = "When Mary and John went to the store, Mary gave a drink to";
 
 /// What is given first, and the command that is interrupted. `DIR` is a folder of its own, with a file of texts.
-const LONG: [(&str, &str); 73] = [
+const LONG: [(&str, &str); 75] = [
     ("run", "backward loss"),
     ("run", "backward -all-at-once loss"),
     ("run", "attr saliency"),
@@ -75,6 +75,8 @@ const LONG: [(&str, &str); 73] = [
     ("run", "check determinism"),
     ("run", "check inert"),
     ("run", "selftest"),
+    ("run", "investigate expected \" John\""),
+    ("run\nset param(\"L1.mlp.W_out\") *= 1.5", "investigate differs from main"),
     ("run", "set param(\"L0.mlp.W_in\")[0] *= 2"),
     ("run", "set tokens[1] = \" Paul\""),
     ("run", "set L0.resid_pre *= 2"),

@@ -47,6 +47,7 @@ mod hub;
 mod in_force;
 mod interpretability;
 mod interrupts;
+mod investigations;
 mod journal;
 mod keys;
 mod killed;

@@ -190,7 +190,7 @@ fn what_is_refused_leaves_the_whole_state_as_it_was() {
         let mut session = bench(number);
         let mut before = state(&mut session);
         // These run whole analyses of their own where they are not refused.
-        let slow = ["selftest", "check", "diagnose", "quit"];
+        let slow = ["selftest", "check", "diagnose", "investigate", "quit"];
         for command in commands().filter(|command| !slow.contains(&command.name)) {
             for line in forms(command, &mut rng, 14) {
                 let outcome = session.outcome(&line);

@@ -9,6 +9,7 @@ mod core_file;
 mod diagnose;
 pub(crate) mod diff;
 mod golden;
+mod investigate;
 mod reasons;
 mod selftest;
 mod shared;
@@ -82,6 +83,7 @@ pub const COMMANDS: &[Command] = &[
         run: bisect::run,
         ..ANALYSING
     },
+    investigate::COMMAND,
     Command {
         name: "golden",
         usage: "golden write FILE [SITES] [-atol X] [-rtol X]\ngolden check FILE [-atol X] [-rtol X]",

@@ -2,6 +2,7 @@
 
 mod core_file;
 mod graph;
+mod investigation;
 pub(crate) mod model;
 pub(crate) mod stop_points;
 mod values;
@@ -61,6 +62,12 @@ pub const KINDS: &[Command] = &[
         "save graph FILE.json|.safetensors|.svg|.png|.html",
         "the last attribution graph, for Neuronpedia, as numbers, or as a picture",
         graph::graph,
+    ),
+    kind(
+        "investigation",
+        "save investigation FILE.html|.ldb",
+        "the last investigation, as a page or as a script that repeats it",
+        investigation::save,
     ),
     kind("picture", "save picture FILE.png|FILE.svg EXPR", "a matrix as a picture", picture),
     kind("report", "save report FILE.html", "the session as a page", |console, call| {

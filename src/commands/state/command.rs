@@ -2,9 +2,10 @@
 
 use super::console::Console;
 use super::gdb;
+use crate::answer::Answer;
 use crate::commands::frame::{Done, Options, declared};
 use crate::debugger::{Error, Result};
-use crate::lang::command::{CommandLine, Vocabulary};
+use crate::lang::command::{CommandLine, Vocabulary, split_command};
 use crate::lang::words::{Word, parse_count, words};
 use crate::lang::{Expr, LangError, Span, parse_expr};
 
@@ -238,6 +239,16 @@ impl Directory {
         let mut all: Vec<&Command> = self.groups.iter().flat_map(|group| group.subjects).collect();
         all.sort_by_key(|subject| subject.name);
         all.into_iter()
+    }
+
+    /// Carries out a line within a command. What is to be kept of it, and what it printed, is for its caller to see to.
+    ///
+    /// # Errors
+    /// As the command itself.
+    pub(crate) fn carry_out(&'static self, console: &mut Console, line: &str) -> Done {
+        let Some(args) = split_command(line) else { return Ok(Answer::Text(String::new())) };
+        let command = self.find(args.word, args.span)?;
+        (command.run)(console, Call { line, args: &args, command, all: self })
     }
 
     /// The command that a word stands for: an exact name, else a reserved short form, else the only name that starts so.

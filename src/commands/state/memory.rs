@@ -23,6 +23,8 @@ pub struct Memory {
     pub graph: Option<(Graph, Vec<usize>)>,
     /// The tree of the last `why`, and the node that it shows.
     pub why: Option<(String, Tree, usize)>,
+    /// The last investigation.
+    pub investigation: Option<Investigation>,
     /// Commands and what they answered, for tables and reports.
     pub record: Record,
     /// The folder and the arguments that the program was started with, and the commands since, as a journal has them.
@@ -36,6 +38,17 @@ pub struct Dump {
     pub at: usize,
     pub count: usize,
     pub style: Style,
+}
+
+/// What an investigation has found, for pages and scripts.
+pub struct Investigation {
+    /// The command.
+    pub line: String,
+    pub table: Table,
+    /// Every command that it ran, and what that answered.
+    pub steps: Vec<(String, Answer)>,
+    /// The same as lines of a script, with its measurements as assertions.
+    pub script: Vec<String>,
 }
 
 const COMMANDS: usize = 4096;

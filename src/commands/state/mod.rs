@@ -29,7 +29,7 @@ pub use console::Console;
 pub(crate) use frames::{Frame, Selected};
 pub use gdb::{COUNTERPARTS, Counterpart};
 pub(crate) use gradients::{EXPLODING, VANISHING, verdict};
-pub(crate) use memory::Dump;
+pub(crate) use memory::{Dump, Investigation};
 pub use screen::Screen;
 pub use settings::{Outside, SETTINGS, Setting};
 pub(crate) use stop_view::headline;

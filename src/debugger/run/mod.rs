@@ -79,7 +79,9 @@ enum Step {
 /// One model, one prompt, its branches, its cursor.
 ///
 /// The cursor is between ops: everything before it has its value, the op at the cursor has not run. Values at a place
-/// of a branch are a function of the model, the prompt and the branch's edits, however one got there.
+/// of a branch are a function of the model, the prompt and the branch's edits, however one got there. A clone shares the
+/// values, and goes on by itself.
+#[derive(Clone)]
 pub struct Run {
     pub model: Arc<Model>,
     pub program: Arc<Program>,

@@ -4,7 +4,7 @@
 //! A fault is a change of a model: of its architecture as it was read, or of its weights. The faulty model runs, its values go to a
 //! file, and the sound model is bisected against that file: nothing but values is known of the other side.
 
-mod kinds;
+pub mod kinds;
 
 use std::path::Path;
 
@@ -32,7 +32,7 @@ fn input(model: &Model) -> Input {
     }
 }
 
-fn ran(name: &str, model: Model) -> Bench {
+pub fn ran(name: &str, model: Model) -> Bench {
     let input = input(&model);
     let mut bench = Bench::of(name, model, input, 1 << 30);
     bench.run("run");
