@@ -255,6 +255,7 @@ fn the_examples_of_the_manual_print_what_it_says() {
         "comparing.md",
         "explaining.md",
         "features.md",
+        "investigate.md",
     ]
     .into_iter()
     .for_each(check_examples);
