@@ -1,5 +1,6 @@
 //! `investigate`: from a symptom to its cause, by the steps of a plan and an experiment for each suspicion.
 
+mod experiment;
 mod fill;
 mod finding;
 mod plan;
@@ -15,6 +16,7 @@ use plan::{BUILT_IN, Plan, PlanError, Symptom, Takes};
 use scratch::Scratch;
 use walk::Walk;
 
+use crate::answer::Answer;
 use crate::commands::frame::{Done, mistake};
 use crate::commands::state::{self, Call, Command, Console, Directory, PLAIN};
 use crate::debugger::{Error, Result};
@@ -68,10 +70,10 @@ pub fn investigate(console: &mut Console, call: Call<'_>) -> Done {
     let mut names = Names::default();
     let first = argument(console, symptom, rest, (&mut names, span))?;
     let mut scratch = Scratch::new(console, call.all, symptom.with_stops);
-    if let Some(line) = first {
-        if let crate::answer::Answer::Error(error) = scratch.run(&line)?.answer {
-            return Err(error.message.into());
-        }
+    if let Some(line) = first
+        && let Answer::Error(error) = scratch.run(&line)?.answer
+    {
+        return Err(error.message.into());
     }
     let mut walk = Walk::new(scratch, (&name, symptom), names);
     walk.investigate(&plan)?;
@@ -140,7 +142,7 @@ fn argument(
             Ok(None)
         }
         Takes::Side => {
-            let words = rest.split_whitespace().filter(|word| *word != "from");
+            let mut words = rest.split_whitespace().filter(|word| *word != "from");
             let side = words.clone().find(|word| {
                 console.session.side_named(word).is_some() || word.ends_with(".safetensors") || word.ends_with(".npz")
             });
@@ -151,7 +153,7 @@ fn argument(
                     }
                     names => format!("sides: {}", names.join(", ")),
                 };
-                let message = match words.last() {
+                let message = match words.next_back() {
                     Some(word) => format!("{word} is not a branch, a model, a dump or a file of values"),
                     None => "expected the side that it differs from".into(),
                 };
