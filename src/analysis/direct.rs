@@ -12,7 +12,7 @@ use crate::debugger::{Mark, Result, RunError, Session, Target};
 use crate::model::dictionary::Stage;
 use crate::model::role::Role;
 use crate::model::spec::Act;
-use crate::program::{self, Kernel, Op, execute, pull_back};
+use crate::program::{self, Kernel, Op, Program, execute, pull_back};
 use crate::tensor::ops::Slice;
 use crate::tensor::{TensorError, Value};
 
@@ -93,15 +93,25 @@ pub fn direct(session: &mut Session, pos: usize, wanted: &[(usize, f64)], split:
         walk.bias(&op, bias);
     }
     walk.gradients.insert(hidden, g);
-    while let Some((number, g)) = walk.gradients.pop_last() {
-        walk.op(number, &program.ops[number], g)?;
-    }
-    if walk.parts.iter().all(|part| part.layer.is_none()) {
+    let found = walk.gone_through(&program)?;
+    if found.parts.iter().all(|part| part.layer.is_none()) {
         return Err("the head of this model is not affine: its logits are not a sum over components".into());
     }
-    let (mut parts, neurons, features) = (walk.parts, walk.neurons, walk.features);
-    parts.reverse();
-    Ok(Direct { value, capped, parts, neurons, features })
+    Ok(Direct { value, capped, ..found })
+}
+
+/// Explains `vector . x` in the same way, where `x` is what a site holds at a position of the focused row.
+///
+/// # Errors
+/// If the pass has not come to the site.
+pub fn along(session: &mut Session, pos: usize, (op, vector): (usize, &[f64]), split: Split) -> Result<Direct> {
+    let (pass, at) = session.run.branch().column(pos);
+    let program = session.run.program.clone();
+    let (parts, neurons, features) = (Vec::new(), Vec::new(), Vec::new());
+    let gradients = BTreeMap::from([(op, vector.to_vec())]);
+    let mut walk = Walk { session, pass, at, gradients, parts, neurons, features, split };
+    let value = dot(vector, &walk.here(op)?.read_f64()?);
+    Ok(Direct { value, ..walk.gone_through(&program)? })
 }
 
 struct Walk<'a> {
@@ -117,6 +127,16 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
+    /// Goes through everything that has a gradient, from the last op to the first.
+    fn gone_through(mut self, program: &Program) -> Result<Direct> {
+        while let Some((number, g)) = self.gradients.pop_last() {
+            self.op(number, &program.ops[number], g)?;
+        }
+        self.parts.reverse();
+        let Walk { parts, neurons, features, .. } = self;
+        Ok(Direct { value: f64::NAN, capped: false, parts, neurons, features })
+    }
+
     /// The value of an op at the position, `[1, 1, ...]`.
     fn here(&mut self, op: usize) -> Result<Value, RunError> {
         let value = self.session.run.value_at(Mark { pass: self.pass, op })?;

@@ -3,11 +3,13 @@
 //! `logits_l = W_U norm_final(resid_l) + b_U`, where the statistics of the norm are those of `resid_l`. The last point
 //! is the model's own output. For an encoder the head of masked tokens takes the place of norm and unembedding.
 //!
+//! A Jacobian lens puts `h J^T` there, where `J` says how the model's last state follows from it on average.
 //! A tuned lens (Belrose et al. 2023) puts `resid_l + resid_l A_l + b_l` in place of what block `l` reads; `A` and `b`
 //! were trained for the model, and come from a file.
 
 use crate::debugger::{Mark, RunError, Session};
 use crate::model::Placement;
+use crate::model::jacobian_lens::JacobianLens;
 use crate::model::role::RolePlace;
 use crate::model::tuned_lens::TunedLens;
 use crate::program::{Part, Program, lens, lens_start};
@@ -26,17 +28,45 @@ pub struct Point {
     pub read_by: Option<usize>,
 }
 
-/// The maps of a tuned lens, `A` `[d, d]` and `b` `[d]` by block, each on the device of its block.
-pub struct Tuned(Vec<(Value, Value)>);
+/// The map that a lens puts on what a block reads, on the device of the block.
+struct Map {
+    /// `[d, d]`, for row vectors.
+    weight: Value,
+    /// `[d]`.
+    bias: Option<Value>,
+    /// Whether what is read is added to what the map makes of it.
+    added: bool,
+}
+
+/// The maps of a trained lens by the block that reads what they are put on.
+pub struct Tuned(Vec<Option<Map>>);
 
 impl Tuned {
+    /// A tuned lens: `h + h A + b`.
     pub fn new(lens: &TunedLens, placement: &Placement) -> Tuned {
         let one = |(block, translator): (usize, &crate::model::tuned_lens::Translator)| {
             let device = placement.device(RolePlace::Block, Some(block));
             let weight = Value::from_f32(translator.weight.clone(), &[lens.width, lens.width], device);
-            (weight, Value::from_f32(translator.bias.clone(), &[lens.width], device))
+            let bias = Value::from_f32(translator.bias.clone(), &[lens.width], device);
+            Some(Map { weight, bias: Some(bias), added: true })
         };
         Tuned(lens.translators.iter().enumerate().map(one).collect())
+    }
+
+    /// A Jacobian lens: `h J^T`, where a block reads the output of the one before it.
+    pub fn jacobian(lens: &JacobianLens, placement: &Placement, layers: usize) -> Tuned {
+        let one = |block: usize| {
+            let map = lens.maps.get(&block.checked_sub(1)?)?;
+            let device = placement.device(RolePlace::Block, Some(block));
+            let weight = Value::from_f32(map.clone(), &[lens.width, lens.width], device).transpose();
+            Some(Map { weight, bias: None, added: false })
+        };
+        Tuned((0..layers).map(one).collect())
+    }
+
+    /// Whether there is a map for a point, or none is needed: what the model predicts in the end is read as it is.
+    pub fn reads(&self, point: &Point) -> bool {
+        point.read_by.is_none_or(|block| self.0.get(block).is_some_and(Option::is_some))
     }
 }
 
@@ -135,9 +165,13 @@ pub fn everywhere(
 
 /// Hidden states `[N, d]` as the lens sees them.
 fn seen(tuned: Option<&Tuned>, point: &Point, states: &Value) -> Result<Value, TensorError> {
-    let map = tuned.zip(point.read_by).and_then(|(tuned, layer)| tuned.0.get(layer));
-    let Some((weight, bias)) = map else { return Ok(states.clone()) };
-    states.binary(BinaryOp::Add, &states.matmul(weight)?)?.binary(BinaryOp::Add, bias)
+    let map = tuned.zip(point.read_by).and_then(|(tuned, layer)| tuned.0.get(layer)?.as_ref());
+    let Some(Map { weight, bias, added }) = map else { return Ok(states.clone()) };
+    let mut seen = states.matmul(weight)?;
+    if *added {
+        seen = states.binary(BinaryOp::Add, &seen)?;
+    }
+    bias.as_ref().map_or(Ok(seen.clone()), |bias| seen.binary(BinaryOp::Add, bias))
 }
 
 /// A hidden state of the focused row `[T, d]`; `None` if the pass has not come to it.

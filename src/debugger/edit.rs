@@ -80,6 +80,13 @@ pub enum Change {
         scale: f64,
         lengths: Option<Value>,
     },
+    /// What each vector of features has off a centre along some directions is taken away: `x - ((x - centre) right) left`,
+    /// with `centre` `[d]`, `right` `[d, r]` and `left` `[r, d]`.
+    Project {
+        centre: Value,
+        right: Value,
+        left: Value,
+    },
     Input(Input),
     /// The token of each row becomes this one; `None` if the row has ended.
     Tokens(Vec<Option<u32>>),
@@ -127,6 +134,9 @@ impl Change {
                 };
                 scale == s && same_bits(left, l) && same_bits(right, r) && same_lengths
             }
+            (Change::Project { centre, right, left }, Change::Project { centre: c, right: r, left: l }) => {
+                same_bits(centre, c) && same_bits(right, r) && same_bits(left, l)
+            }
             (Change::Input(a), Change::Input(b)) => a == b,
             (Change::Tokens(a), Change::Tokens(b)) => a == b,
             _ => false,
@@ -164,6 +174,11 @@ impl Change {
                 };
                 *shape == [left.shape()[0], right.shape()[1]] && lengths.as_ref().is_none_or(is_line)
             }
+            Change::Project { centre, right, left } => {
+                let wide = shape.last().copied().unwrap_or(0);
+                let rank = left.shape().first().copied().unwrap_or(0);
+                *centre.shape() == [wide] && *right.shape() == [wide, rank] && *left.shape() == [rank, wide]
+            }
             Change::Input(_) | Change::Tokens(_) => true,
         }
     }
@@ -191,6 +206,7 @@ impl Change {
                 let norms = changed.reduce_axis(Reduction::Norm, along)?.reshape(lengths.shape())?; // [1, m] or [n, 1]
                 changed.binary(BinaryOp::Mul, &lengths.binary(BinaryOp::Div, &norms)?)
             }
+            Change::Project { centre, right, left } => project(value, centre, right, left),
             Change::Input(_) | Change::Tokens(_) => Ok(value.clone()),
         }
     }
@@ -215,6 +231,15 @@ fn ablate(value: &Value, slices: &[Slice], by: Ablation) -> Result<Value, Tensor
         changed = changed.assign(&part(row), &patch)?;
     }
     Ok(changed)
+}
+
+/// `x - ((x - centre) right) left` for each vector on the last axis.
+fn project(value: &Value, centre: &Value, right: &Value, left: &Value) -> Result<Value, TensorError> {
+    let width = right.shape()[0];
+    let flat = value.held()?.reshape(&[value.count() / width.max(1), width])?; // [N, d]
+    let off = flat.binary(BinaryOp::Sub, centre)?.matmul(right)?; // [N, r]
+    let changed = flat.binary(BinaryOp::Sub, &off.matmul(left)?)?; // [N, d]
+    Ok(changed.reshape(value.shape())?.with_axes(value.axes()).with_origin(value.origin().map(<[usize]>::to_vec)))
 }
 
 /// What a part of a value holds on average over its positions; the part itself if it has none.

@@ -66,6 +66,11 @@ enum How {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         lengths: Option<Matrix>,
     },
+    Project {
+        centre: Matrix,
+        right: Matrix,
+        left: Matrix,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -270,6 +275,9 @@ impl How {
             Change::Ablate { slices, by } => {
                 How::Ablate { slices: slices.iter().map(slice_text).collect(), by: by.word().into() }
             }
+            Change::Project { centre, right, left } => {
+                How::Project { centre: Matrix::new(centre)?, right: Matrix::new(right)?, left: Matrix::new(left)? }
+            }
             Change::Input(_) | Change::Tokens(_) => How::Ablate { slices: Vec::new(), by: String::new() },
         })
     }
@@ -307,6 +315,13 @@ impl How {
             How::Ablate { slices, by } => {
                 let by = Ablation::parse(by).ok_or_else(|| format!("no way to ablate called {by:?}"))?;
                 Ok(Change::Ablate { slices: slices_of(slices)?, by })
+            }
+            How::Project { centre, right, left } => {
+                let (centre, right, left) = (centre.value(run)?, right.value(run)?, left.value(run)?);
+                match (centre.shape(), right.shape(), left.shape()) {
+                    ([d], [a, r], [s, b]) if [a, b] == [d, d] && r == s => Ok(Change::Project { centre, right, left }),
+                    (c, r, l) => Err(Error::refused(format!("a projection of shapes {c:?}, {r:?} and {l:?}"))),
+                }
             }
             How::Elements { .. } => Err("single elements are assigned in weights only".into()),
         }

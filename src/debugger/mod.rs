@@ -6,6 +6,7 @@
 mod branch;
 mod cache;
 mod dictionaries;
+pub mod directions;
 mod edit;
 mod edit_file;
 mod error;

@@ -5,6 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::directions::Direction;
 use super::sides::{Differences, Peer};
 use super::stops::Healths;
 use super::{Checkpoint, Error, Focus, Gradients, Mark, Names, Reason, Result, Run, Stop, StopPoints, Trail};
@@ -35,6 +36,8 @@ pub struct Session {
     /// Where the next motion is interrupted, as one of an earlier session was.
     pub halt: Option<Mark>,
     pub variables: BTreeMap<String, Datum>,
+    /// Named vectors, each of which is the variable of its name too.
+    pub directions: Vec<Direction>,
     /// Expressions shown at each stop: number, format and text.
     pub displays: Vec<(usize, String, String)>,
     /// Set from another thread to pause at the next op.
@@ -85,6 +88,7 @@ impl Session {
             forgone: BTreeMap::new(),
             halt: None,
             variables: BTreeMap::new(),
+            directions: Vec::new(),
             displays: Vec::new(),
             interrupt,
             last_stop: None,

@@ -1,5 +1,6 @@
 //! Writing values and answers to files.
 
+pub mod control_vector;
 pub mod csv;
 mod error;
 pub mod events;

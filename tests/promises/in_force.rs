@@ -33,7 +33,7 @@ use Policy::{Agrees, Differs, DiffersBy, LeavesOut, OfWeights, Refuses};
 
 /// The commands of the groups "explaining" and "comparing": what is given before the edit, the command, and its policy. TWO is two
 /// branches with texts of the same length, BATCH two prompts, DIR a folder with files of texts.
-const COMMANDS: [(&str, &str, Policy); 65] = [
+const COMMANDS: [(&str, &str, Policy); 69] = [
     ("run\nsae load tiny-gpt2-sae as f", "feature f[211]", Differs),
     ("run\nsae load tiny-gpt2-sae as f", "dla -by feature", Differs),
     ("run\nsae load tiny-gpt2-sae as f", "sae fit f", LeavesOut("edits of values are left out")),
@@ -69,6 +69,10 @@ const COMMANDS: [(&str, &str, Policy); 65] = [
     ("run", "why logit[5]", Differs),
     ("run", "graph -neurons 8", Differs),
     ("run", "graph -neurons 8\ngraph check 3", Differs),
+    ("run", "direction d from texts DIR/texts.txt DIR/others.txt -site L2.resid_post", Differs),
+    ("run\ndirection d -vector L0.resid_post[pos=1] -site L2.resid_post", "direction project d", Differs),
+    ("run\ndirection d -vector L0.resid_post[pos=1] -site L2.resid_post", "direction steer d", Differs),
+    ("run\ndirection d -vector L0.resid_post[pos=1] -site L2.resid_post", "dla -along d", Differs),
     ("run", "activations", Differs),
     ("run", "neuron L2N3", Differs),
     ("run", "neuron L2N3 DIR/texts.txt", Differs),
@@ -133,6 +137,7 @@ fn each_analysis_sees_an_edit_or_says_that_it_does_not() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("texts.txt"), "The nurse said that\nMary saw John\nThe dog and the king\n")
             .unwrap();
+        fs::write(folder.path().join("others.txt"), "The king said that\nJohn saw Mary\nA cat and the dog\n").unwrap();
         fs::write(folder.path().join("prompts.txt"), "The {nurse|pilot} said that\n").unwrap();
         let put = |line: &str| line.replace("DIR", folder.path().to_str().unwrap());
         let with = |edit: &str| {

@@ -85,6 +85,8 @@ fn set_variable(console: &mut Console, name: &str, assignment: &Assignment) -> D
             })
         }
     };
+    // A variable that is set by hand is not the direction of that name any more.
+    console.session.directions.retain(|direction| direction.name != name);
     console.session.variables.insert(name.to_string(), value);
     Ok(Answer::Text(String::new()))
 }

@@ -1,6 +1,6 @@
 //! `dla` and `explain`: which components make a logit, and from which tokens they take it.
 
-use crate::analysis::direct::{Component, Direct, Part, Split, direct};
+use crate::analysis::direct::{Component, Direct, Part, Split, along, direct};
 use crate::analysis::lens::{Reading, points, trajectory};
 use crate::answer::numbers::significant;
 use crate::answer::text::quoted;
@@ -49,14 +49,20 @@ pub fn dla(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = call.options()?;
     no_more(&left, "dla -target TOKEN -by head")?;
     let (by, span) = given.value("-by").map_or(("component", call.end()), |word| (&word.text, word.span));
-    let question = console.question(given.value("-pos"), &given)?;
     let split = match by {
         "neuron" => Split::Neurons,
         "feature" => Split::Features,
         _ => Split::Components,
     };
-    let found = direct(&mut console.session, question.pos, &question.wanted(), split)?;
-    let title = heading(console, &question, &found);
+    let (found, title) = match given.value("-along") {
+        Some(name) => console.split_along(name, &given, split)?,
+        None => {
+            let question = console.question(given.value("-pos"), &given)?;
+            let found = direct(&mut console.session, question.pos, &question.wanted(), split)?;
+            let title = heading(console, &question, &found);
+            (found, title)
+        }
+    };
     let table = match by {
         "component" => components(&found, title),
         "head" => heads(console, &found, title),
@@ -107,6 +113,10 @@ fn settled(readings: &[Reading], target: usize) -> Option<usize> {
 }
 
 pub(super) fn heading(console: &Console, question: &Question, found: &Direct) -> String {
+    heading_of(console, &question.name(console), question.pos, found)
+}
+
+fn heading_of(console: &Console, name: &str, pos: usize, found: &Direct) -> String {
     let sum: f64 = found.parts.iter().map(|part| part.share).sum();
     let cap = if found.capped { " before the cap" } else { "" };
     let left = found.value - sum;
@@ -116,11 +126,9 @@ pub(super) fn heading(console: &Console, question: &Question, found: &Direct) ->
         false => format!("{} left over", significant(left, 3)),
     };
     format!(
-        "{} = {}{cap} at pos {} {}\nderived: the parts add up to {}, {remainder}; every norm's scale is held at what it was",
-        question.name(console),
+        "{name} = {}{cap} at pos {pos} {}\nderived: the parts add up to {}, {remainder}; every norm's scale is held at what it was",
         significant(found.value, 6),
-        question.pos,
-        quoted(&console.name_of(Axis::Pos, question.pos)),
+        quoted(&console.name_of(Axis::Pos, pos)),
         significant(sum, 6)
     )
 }
@@ -249,6 +257,25 @@ fn name(component: &Component) -> String {
 }
 
 impl Console {
+    /// The product of a direction with the vector at its site, split into its parts, and a heading.
+    fn split_along(&mut self, name: &Word, given: &Options, split: Split) -> Result<(Direct, String)> {
+        if let Some(option) = given.get("-target").or(given.get("-foil")) {
+            return Err(mistake("what is split is a logit or a direction, not both", option.span, "dla -along NAME"));
+        }
+        let direction = self.direction(name)?;
+        let [place] = &direction.places[..] else {
+            let message = format!("${} has several sites; make a direction of one", direction.name);
+            return Err(mistake(message, name.span, "direction NAME -vector $v[2] -site L2.resid_post"));
+        };
+        let op = self.session.run.program.op_of(&place.site);
+        let op = op.ok_or_else(|| format!("{} is not a site any more", place.site))?;
+        let pos = self.position_or_focus(given.value("-pos"))?;
+        let found = along(&mut self.session, pos, (op, &place.vector), split)?;
+        let what = format!("${} . {}", direction.name, site_name::short(&place.site));
+        let title = heading_of(self, &what, pos, &found);
+        Ok((found, title))
+    }
+
     /// The logit that is meant: of the target, else of the likeliest token, at a position, else the focused one.
     pub(super) fn question(&mut self, pos: Option<&Word>, given: &Options) -> Result<Question> {
         let pos = self.position_or_focus(pos)?;

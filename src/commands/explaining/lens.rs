@@ -12,8 +12,7 @@ use crate::debugger::{Result, RunScope};
 use crate::lang::LangError;
 use crate::lang::eval::Scope;
 use crate::lang::words::Word;
-use crate::model::site_name;
-use crate::model::tuned_lens;
+use crate::model::{jacobian_lens, site_name, tuned_lens};
 use crate::tensor::Axis;
 
 /// Tokens named in a row.
@@ -25,7 +24,8 @@ const LISTED: usize = 12;
 /// What the target is among before it is the likeliest.
 const FIRST: usize = 10;
 
-/// `lens [SITES] [-pos P] [-target TOKEN [-foil TOKEN]] [-tokens N] [-mid]`, `lens -grid`, `lens -map [-target TOKEN]`; each with `-tuned FILE`.
+/// `lens [SITES] [-pos P] [-target TOKEN [-foil TOKEN]] [-tokens N] [-mid]`, `lens -grid`, `lens -map [-target TOKEN]`; each with `-tuned FILE` or
+/// `-jacobian FILE`.
 pub fn lens(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = call.options()?;
     let mid = given.has("-mid");
@@ -37,20 +37,29 @@ pub fn lens(console: &mut Console, call: Call<'_>) -> Done {
         return Err("no pass has been started; use \"run\" or \"start\"".into());
     }
     if let Some(first) = left.first() {
-        if mid || given.has("-tuned") {
+        if mid || given.has("-tuned") || given.has("-jacobian") {
             let message = "with SITES, only the plain logit lens is available";
-            return Err(mistake(message, first.span, "lens SITES, without -mid and -tuned"));
+            return Err(mistake(message, first.span, "lens SITES, without -mid, -tuned and -jacobian"));
         }
         points = console.lens_points(&left, points)?;
     }
     let target = console.token_of(&given, "-target")?;
     let foil = console.token_of(&given, "-foil")?;
-    let tuned = given.value("-tuned").map(|word| console.tuned(word)).transpose()?;
+    let (kind, tuned) = match (given.value("-tuned"), given.value("-jacobian")) {
+        (Some(_), Some(word)) => {
+            return Err(mistake("use -tuned or -jacobian, not both", word.span, "lens -tuned FILE"));
+        }
+        (Some(word), None) => ("tuned lens (derived)", Some(console.tuned(word)?)),
+        (None, Some(word)) => ("Jacobian lens (derived)", Some(console.jacobian(word)?)),
+        (None, None) => ("logit lens (derived)", None),
+    };
+    if let Some(tuned) = &tuned {
+        points.retain(|point| tuned.reads(point));
+    }
     if let (Some(option), true) = (given.get("-mid"), tuned.is_some()) {
         let message = "a tuned lens has no map for the streams between attention and MLP";
         return Err(mistake(message, option.span, "lens -tuned FILE, without -mid"));
     }
-    let kind = if tuned.is_some() { "tuned lens (derived)" } else { "logit lens (derived)" };
     let seen = Seen { points: &points, tuned: tuned.as_ref(), kind };
     if given.has("-map") {
         return map(console, &seen, target);
@@ -188,6 +197,19 @@ impl Console {
         let lens = tuned_lens::read(Path::new(&word.text), layers, width);
         let lens = lens.map_err(|error| LangError::new(error.to_string(), word.span))?;
         Ok(Tuned::new(&lens, &run.model.placement))
+    }
+
+    /// The Jacobian lens of a file.
+    fn jacobian(&self, word: &Word) -> Result<Tuned> {
+        let layers = self.session.run.model.spec.n_layers;
+        Ok(Tuned::jacobian(&self.jacobian_lens(word)?, &self.session.run.model.placement, layers))
+    }
+
+    /// The same, as it is in the file.
+    pub(super) fn jacobian_lens(&self, word: &Word) -> Result<jacobian_lens::JacobianLens> {
+        let spec = &self.session.run.model.spec;
+        let lens = jacobian_lens::read(Path::new(&word.text), spec.n_layers, spec.d_model);
+        Ok(lens.map_err(|error| LangError::new(error.to_string(), word.span))?)
     }
 
     /// The position that a word names, by its number or the text of its token; negative numbers count from the end.

@@ -9,6 +9,7 @@ mod activations;
 mod attr;
 pub(crate) mod backward;
 mod circuits;
+pub(crate) mod direction;
 mod dla;
 mod feature;
 pub(crate) mod graph;
@@ -153,6 +154,7 @@ pub const COMMANDS: &[Command] = &[
     },
     sae::COMMAND,
     feature::COMMAND,
+    direction::COMMAND,
     Command {
         name: "probe",
         usage: "probe FILE [-metric EXPR] [-by FIELD] [-carriers|-words] [-limit N] [-seed S]",
@@ -187,11 +189,11 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "lens",
-        usage: "lens [SITES] [-target TOKEN [-foil TOKEN]] [-pos P] [-tokens N] [-mid] [-tuned FILE] [-top N] [-sort COLUMN] [-all]\nlens [SITES] -grid [-tuned FILE]\nlens [SITES] -map [-target TOKEN] [-tuned FILE]",
+        usage: "lens [SITES] [-target TOKEN [-foil TOKEN]] [-pos P] [-tokens N] [-mid] [-tuned FILE|-jacobian FILE] [-top N] [-sort COLUMN] [-all]\nlens [SITES] -grid [-tuned FILE|-jacobian FILE]\nlens [SITES] -map [-target TOKEN] [-tuned FILE|-jacobian FILE]",
         about: "what the model would predict if it stopped at each block: the logit lens, or a tuned lens",
         help: "The final norm and the unembedding on what each block reads; the last row is the model's own prediction. Rank 0 is the \
                likeliest. Of many blocks, those are listed at which the target's probability changes most. SITES, such as L*.attn_out, are looked at instead of what blocks read. -grid names the likeliest token at every position, -map shows the target's probability there. A tuned lens \
-               is a file of the package tuned-lens, trained for this model: its folder, params.pt or params.safetensors.",
+               is a file of the package tuned-lens, trained for this model: its folder, params.pt or params.safetensors. A Jacobian lens is a .pt file of TransformerLens, or what save jacobian has written.",
         options: &[
             (
                 "-target TOKEN",
@@ -202,6 +204,7 @@ pub const COMMANDS: &[Command] = &[
             ("-tokens N", "tokens named in a row, 3 by default"),
             ("-mid", "the streams between attention and MLP too"),
             ("-tuned FILE", "through the affine maps of a tuned lens"),
+            ("-jacobian FILE", "through the average derivatives of the last state, of a Jacobian lens"),
             ("-grid", "the likeliest token at every position"),
             ("-map", "a heat map over positions"),
             TOP,
@@ -220,14 +223,15 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "dla",
-        usage: "dla [-target TOKEN [-foil TOKEN]] [-pos P] [-by component|head|position|neuron|feature] [-top N] [-sort COLUMN] [-all]",
+        usage: "dla [-target TOKEN [-foil TOKEN]|-along NAME] [-pos P] [-by component|head|position|neuron|feature] [-top N] [-sort COLUMN] [-all]",
         about: "split a logit into the contributions of the components: direct logit attribution",
         help: "Along the direct path from the residual stream to the logit, with the scale of every norm held at its \
                value in this pass, so that the parts sum to the logit. With -by head, the source tokens are listed \
-               too. Listed are the 15 largest parts. The effect of a component through later ones is not included: attr and ablate measure that.",
+               too. With -along, what is split is the product of a direction with the vector at its site. Listed are the 15 largest parts. The effect of a component through later ones is not included: attr and ablate measure that.",
         options: &[
             ("-target TOKEN", "the token: its text in quotes, or its number; the likeliest one by default"),
             ("-foil TOKEN", "the difference to this token's logit"),
+            ("-along NAME", "a direction, of one site, in place of a token"),
             ("-pos P", "the position; the focused one by default"),
             (
                 "-by PART",

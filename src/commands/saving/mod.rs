@@ -1,8 +1,10 @@
 //! Commands that write files: `save KIND`, `export model`.
 
 mod core_file;
+mod direction;
 mod graph;
 mod investigation;
+mod jacobian;
 pub(crate) mod model;
 pub(crate) mod stop_points;
 mod values;
@@ -43,6 +45,7 @@ pub const KINDS: &[Command] = &[
         "the session, to look at without the model or to run again",
         core_file::save,
     ),
+    kind("direction", "save direction FILE.gguf NAME", "a direction as a control vector of llama.cpp", direction::save),
     kind("edits", "save edits FILE", "the edits of this branch", |console, call| {
         stop_points::edits(console, &only_file(&call)?.text)
     }),
@@ -69,6 +72,7 @@ pub const KINDS: &[Command] = &[
         "the last investigation, as a page or as a script that repeats it",
         investigation::save,
     ),
+    jacobian::KIND,
     kind("picture", "save picture FILE.png|FILE.svg EXPR", "a matrix as a picture", picture),
     kind("report", "save report FILE.html", "the session as a page", |console, call| {
         values::report(console, &only_file(&call)?)

@@ -58,25 +58,34 @@ impl Console {
         self.over(file, false, each)
     }
 
-    fn over(&mut self, file: &Word, with_values: bool, each: Each<'_>) -> Result<usize> {
+    /// The texts of a file, each with its place there: one in each line, or a column of a table or of objects.
+    ///
+    /// # Errors
+    /// If it cannot be read, or has no text.
+    pub(crate) fn texts_of(&self, file: &Word) -> Result<Vec<(String, String)>> {
         let text = crate::model::file::read_text(Path::new(&file.text))
             .map_err(|error| Error::refused(format!("cannot read {}: {error}", file.text)))?;
         let rows = rows::parse(&text, &file.text).map_err(|error| Error::refused(format!("{}: {error}", file.text)))?;
-        let lines: Vec<(String, &str)> = match &rows {
-            Some(rows) => rows.all.iter().map(|row| (row.place.clone(), row.text.as_str())).collect(),
+        let lines: Vec<(String, String)> = match rows {
+            Some(rows) => rows.all.into_iter().map(|row| (row.place, row.text)).collect(),
             None => {
                 let lines = rows::unmarked(&text).lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-                lines.map(|(number, line)| (format!("line {}", number + 1), line)).collect()
+                lines.map(|(number, line)| (format!("line {}", number + 1), line.to_string())).collect()
             }
         };
+        match lines.is_empty() {
+            true => Err(Error::refused(format!("{} has no text: a text in each line", file.text))),
+            false => Ok(lines),
+        }
+    }
+
+    fn over(&mut self, file: &Word, with_values: bool, each: Each<'_>) -> Result<usize> {
+        let lines = self.texts_of(file)?;
         for (done, (place, line)) in lines.iter().enumerate() {
             step("reading", done as u64, lines.len() as u64)?;
             let other = self.on(&[line], with_values).map_err(|why| Error::refused(format!("{place}: {why}")))?;
             self.within(other, |console| each(console))?;
         }
-        match lines.len() {
-            0 => Err(Error::refused(format!("{} has no text: a text in each line", file.text))),
-            count => Ok(count),
-        }
+        Ok(lines.len())
     }
 }

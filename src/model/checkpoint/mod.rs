@@ -28,7 +28,10 @@ use super::error::LoadError;
 pub use bytes::FileBytes;
 pub use decode::{decode, decode_range, step};
 pub use files::{CheckpointFiles, WEIGHTS, is_weights_name, open_tensors, tensors_in_memory};
-pub use gguf::{GgufModel, architectures as gguf_architectures, shard_name as gguf_shard_name, types as gguf_types};
+pub use gguf::{
+    GgufModel, PlainGguf, architectures as gguf_architectures, open_tensors as open_gguf_tensors,
+    shard_name as gguf_shard_name, types as gguf_types,
+};
 pub use read::{SHARE, TensorReader};
 pub use stored::{LOADABLE, StoredType, loadable};
 pub use tensor_file::{PIECE, Stored, TensorEntry, TensorFile};

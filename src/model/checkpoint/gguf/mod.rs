@@ -15,6 +15,7 @@ mod reader;
 mod tokenizer;
 mod view;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use facts::Facts;
 use header::Header;
 use serde_json::{Map, Value as Json, json};
 
-use super::{Checkpoint, FileBytes};
+use super::{Checkpoint, FileBytes, TensorFile};
 use crate::model::error::{LoadError, NoTokenizer};
 use crate::model::file;
 
@@ -52,6 +53,33 @@ impl Gguf {
             _ => None,
         }
     }
+}
+
+/// A GGUF file that need not be a model: tensors under their own names, and metadata.
+#[derive(Debug)]
+pub struct PlainGguf {
+    pub tensors: TensorFile,
+    texts: BTreeMap<String, String>,
+}
+
+impl PlainGguf {
+    /// A text of the metadata.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.texts.get(key).map(String::as_str)
+    }
+}
+
+/// Opens a file without asking what it is of.
+///
+/// # Errors
+/// If it is not GGUF.
+pub fn open_tensors(path: &Path) -> Result<PlainGguf, LoadError> {
+    let file = Gguf::parse(path.display().to_string(), FileBytes::map(path)?)?;
+    let texts = file.header.metadata.iter().filter_map(|(key, value)| match value {
+        reader::Value::Text(text) => Some((key.clone(), text.clone())),
+        _ => None,
+    });
+    Ok(PlainGguf { texts: texts.collect(), tensors: view::plain(&file) })
 }
 
 /// A model in one or several GGUF files. The metadata is that of the first.

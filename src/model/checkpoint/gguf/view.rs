@@ -29,6 +29,13 @@ pub fn table(file: &Gguf, description: &Description) -> Result<(TensorFile, Vec<
     Ok((TensorFile { path: file.path.clone(), size, bytes: file.bytes.clone(), entries }, aside))
 }
 
+/// One file as a table of tensors under their own names.
+pub fn plain(file: &Gguf) -> TensorFile {
+    let entries = file.header.tensors.iter().map(|tensor| entry(tensor.name.clone(), tensor)).collect();
+    let size = file.bytes.all().len() as u64;
+    TensorFile { path: file.path.clone(), size, bytes: file.bytes.clone(), entries }
+}
+
 /// A name without `.weight` or `.bias`, and that.
 fn split(name: &str) -> (&str, &str) {
     let suffix = [".weight", ".bias"].into_iter().find(|suffix| name.ends_with(suffix)).unwrap_or_default();
