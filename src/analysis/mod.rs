@@ -8,6 +8,7 @@ pub mod counterfactual;
 pub mod dictionary;
 pub mod direct;
 pub mod directions;
+pub mod edges;
 pub mod graph;
 pub mod health;
 pub mod jacobian;

@@ -33,7 +33,7 @@ use Policy::{Agrees, Differs, DiffersBy, LeavesOut, OfWeights, Refuses};
 
 /// The commands of the groups "explaining" and "comparing": what is given before the edit, the command, and its policy. TWO is two
 /// branches with texts of the same length, BATCH two prompts, DIR a folder with files of texts.
-const COMMANDS: [(&str, &str, Policy); 69] = [
+const COMMANDS: [(&str, &str, Policy); 70] = [
     ("run\nsae load tiny-gpt2-sae as f", "feature f[211]", Differs),
     ("run\nsae load tiny-gpt2-sae as f", "dla -by feature", Differs),
     ("run\nsae load tiny-gpt2-sae as f", "sae fit f", LeavesOut("edits of values are left out")),
@@ -87,6 +87,7 @@ const COMMANDS: [(&str, &str, Policy); 69] = [
     ("TWO", "patch zero -metric loss -site mlp_out -over layer", Differs),
     ("TWO", "patch main -metric loss -to L2H0.q", Refuses),
     ("TWO", "patch main -metric loss -minimal", Refuses),
+    ("TWO", "patch main -metric loss -edges", Refuses),
     ("run", "heads", Differs),
     ("run", "heads -repeated 12", Differs),
     ("run", "heads -redundant", Differs),

@@ -25,6 +25,7 @@ mod dictionaries;
 mod diff;
 mod directions;
 mod documents;
+mod edges;
 mod editors;
 mod edits;
 mod eight_bits;

@@ -285,49 +285,7 @@ pub const COMMANDS: &[Command] = &[
     },
     graph::COMMAND,
     why::COMMAND,
-    Command {
-        name: "patch",
-        usage: "patch SIDE|zero|mean -metric EXPR [-site SITE] [-over AXES] [-approx|-both]\npatch sweep -from SIDE|zero|mean -metric EXPR ...\npatch SITE[SLICE] from SIDE\npatch BRANCH -metric EXPR -to HEAD.q|k|v\npatch BRANCH -metric EXPR -minimal [-faithful X]",
-        about: "copy values of another branch, model or dump into this run, place by place, and measure how much of \
-               a number is restored: activation patching",
-        help: "SITE: resid_pre (the default), resid_mid, attn_out, mlp_out, attn.q, attn.k, attn.v, attn.z, \
-               attn.pattern, mlp.post or any other site, of every block; L3.attn.z is a single site. Places are \
-               heads, or positions if the site has no heads. 1 restores the number of the other side, 0 changes \
-               nothing; for a dump, zero and mean, the change of the number is shown. The texts must have the same \
-               number of tokens. The shares become $N. An interrupted sweep continues when it is requested again. \
-               patch SITE[SLICE] from SIDE is one edit, kept until undo.",
-        options: &[
-            ("-metric EXPR", "the number"),
-            ("-from SIDE", "the side whose values are copied, for patch sweep"),
-            ("-site SITE", "the site that is copied"),
-            (
-                "-over AXES",
-                "axes of the site whose entries are places: layer,head,pos; layer is each block's as a whole",
-            ),
-            ("-approx", "by gradients: attribution patching, fast and of first order"),
-            ("-both", "the measurement and the approximation by gradients"),
-            (
-                "-to HEAD.PART",
-                "path patching: the outputs of earlier heads copied only into the queries, keys or values of one head",
-            ),
-            ("-minimal", "the heads and MLPs that the number needs, by greedy ablation; the others are as in BRANCH"),
-            ("-faithful X", "the share of the number that they must keep, 0.9 by default"),
-        ],
-        examples: &[
-            "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric logit(\" Mary\") - logit(\" John\")",
-            "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric logit[5] -site attn.z",
-            "run\npatch zero -metric logit[5] -site attn.z",
-            "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric logit[5] -site L2.attn.pattern -over head,q",
-            "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric logit[5] -site mlp_out -both",
-            "run\nset tokens[9] = \" Mary\"\nrun\npatch L2.resid_pre[pos=9] from main",
-            "load tiny-gpt2 as other\nset param(\"L1.mlp.W_out\") *= 0\nrun\npatch other -metric logit[5] -site mlp_out -over layer",
-            "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric logit[5] -to L2H3.q",
-            "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric 'logit(\" Mary\") - logit(\" John\")' -minimal",
-        ],
-        takes: Takes::Branch,
-        run: patch::patch,
-        ..ANALYSING
-    },
+    patch::COMMAND,
     Command {
         name: "heads",
         usage: "heads [LAYER...] [-top N] [-sort COLUMN] [-all] [-grid SCORE] [-to TOKEN [-pos P]] [-over FILE]\nheads [LAYER...] -repeated N [-seed S]\nheads [LAYER...] -redundant [-over FILE]",

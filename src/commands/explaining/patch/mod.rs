@@ -1,8 +1,9 @@
 //! `patch`: what of another branch, put into this one, brings a number back?
 
-use crate::commands::frame::{Done, mistake, number};
-use crate::commands::state::{Call, Console};
+use crate::commands::frame::{ALL, Done, SORT, TOP, mistake, number};
+use crate::commands::state::{ANALYSING, Call, Command, Console, Takes};
 
+mod edges;
 mod sweep;
 
 use crate::analysis::counterfactual::{circuit, paths};
@@ -16,6 +17,65 @@ use crate::lang::words::Word;
 use crate::lang::{Expr, LangError, Span, parse_assignment};
 use crate::tensor::Axis;
 use sweep::{Asked, swept};
+
+pub const COMMAND: Command = Command {
+    name: "patch",
+    usage: "patch SIDE|zero|mean -metric EXPR [-site SITE] [-over AXES] [-approx|-both]\npatch sweep -from SIDE|zero|mean -metric EXPR ...\npatch SITE[SLICE] from SIDE\npatch BRANCH -metric EXPR -to HEAD.q|k|v\npatch BRANCH -metric EXPR -minimal [-faithful X]\n\
+            patch BRANCH -edges -metric EXPR [-method eap|eap-ig|exact] [-steps N] [-nodes] [-both] [-curve [-random N] [-seed S]] [-top N] [-sort COLUMN] [-all]",
+    about: "copy values of another branch, model or dump into this run, place by place, and measure how much of \
+           a number is restored: activation patching",
+    help: "SITE: resid_pre (the default), resid_mid, attn_out, mlp_out, attn.q, attn.k, attn.v, attn.z, \
+           attn.pattern, mlp.post or any other site, of every block; L3.attn.z is a single site. Places are \
+           heads, or positions if the site has no heads. 1 restores the number of the other side, 0 changes \
+           nothing; for a dump, zero and mean, the change of the number is shown. The texts must have the same \
+           number of tokens. The shares become $N. An interrupted sweep continues when it is requested again. \
+           patch SITE[SLICE] from SIDE is one edit, kept until undo. -edges looks at what each \
+           component reads of what another one writes: the nodes are the embedding, heads (three inputs, queries, keys and values), \
+           MLPs and logits. The score of an edge is what the number would gain if the edge carried what it carries in BRANCH: to \
+           first order, difference times gradient (eap, or eap-ig with integrated gradients), or measured (exact). -nodes patches \
+           whole nodes instead, an interchange intervention. -curve keeps the edges or nodes with the largest scores, has BRANCH's \
+           values in all others, and shows how much of the number is left, next to random circuits of the same size.",
+    options: &[
+        ("-metric EXPR", "the number"),
+        ("-from SIDE", "the side whose values are copied, for patch sweep"),
+        ("-site SITE", "the site that is copied"),
+        ("-over AXES", "axes of the site whose entries are places: layer,head,pos; layer is each block's as a whole"),
+        ("-approx", "by gradients: attribution patching, fast and of first order"),
+        ("-both", "the measurement and the approximation by gradients"),
+        (
+            "-to HEAD.PART",
+            "path patching: the outputs of earlier heads copied only into the queries, keys or values of one head",
+        ),
+        ("-minimal", "the heads and MLPs that the number needs, by greedy ablation; the others are as in BRANCH"),
+        ("-faithful X", "the share of the number that they must keep, 0.9 by default"),
+        ("-edges", "edges between components instead of places"),
+        ("-method M", "of edges: eap (the default), eap-ig or exact"),
+        ("-steps N", "gradients that eap-ig takes, 5 by default"),
+        ("-nodes", "of edges: whole nodes"),
+        ("-curve", "of edges: how much of the number circuits of growing size keep"),
+        ("-random N", "random circuits of each size, 5 by default"),
+        ("-seed S", "of the random circuits"),
+        TOP,
+        SORT,
+        ALL,
+    ],
+    examples: &[
+        "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric logit(\" Mary\") - logit(\" John\")",
+        "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric logit[5] -site attn.z",
+        "run\npatch zero -metric logit[5] -site attn.z",
+        "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric logit[5] -site L2.attn.pattern -over head,q",
+        "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric logit[5] -site mlp_out -both",
+        "run\nset tokens[9] = \" Mary\"\nrun\npatch L2.resid_pre[pos=9] from main",
+        "load tiny-gpt2 as other\nset param(\"L1.mlp.W_out\") *= 0\nrun\npatch other -metric logit[5] -site mlp_out -over layer",
+        "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric logit[5] -to L2H3.q",
+        "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric 'logit(\" Mary\") - logit(\" John\")' -minimal",
+        "run\nset tokens[9] = \" Mary\"\nrun\npatch main -edges -metric logit(\" Mary\") - logit(\" John\")",
+        "run\nset tokens[9] = \" Mary\"\nrun\npatch main -edges -nodes -curve -random 2 -metric logit(\" Mary\") - logit(\" John\")",
+    ],
+    takes: Takes::Branch,
+    run: patch,
+    ..ANALYSING
+};
 
 /// What a circuit must keep of a number, unless another share is asked for.
 const FAITHFUL: f64 = 0.9;
@@ -42,6 +102,16 @@ pub fn patch(console: &mut Console, call: Call<'_>) -> Done {
         ([_, extra, ..], _) => return Err(given.stray(extra, usage)),
         ([], None) => return Err(mistake("patch needs a side whose values are copied", start, usage)),
     };
+    let missing = || mistake("patch needs a number to watch", start, "-metric logit(...) - logit(...)");
+    if given.has("-edges") {
+        let source = source_of(console, word)?;
+        let (expr, metric) = given.expr("-metric")?.ok_or_else(missing)?;
+        return edges::edges(console, &edges::Asked { expr: &expr, metric, source, word, given: &given });
+    }
+    if let Some(option) = given.iter().find(|option| edges::OWN.contains(&option.name)) {
+        let message = format!("{} belongs to -edges", option.name);
+        return Err(mistake(message, option.span, "patch BRANCH -edges -metric EXPR"));
+    }
     if given.has("-approx") && given.has("-both") {
         let message = "use -approx (gradients only) or -both (gradients next to the measurement)";
         return Err(mistake(message, start, "one of them at a time"));
@@ -59,7 +129,6 @@ pub fn patch(console: &mut Console, call: Call<'_>) -> Done {
         return Err(mistake(message, start, "one of them at a time"));
     }
     let source = source_of(console, word)?;
-    let missing = || mistake("patch needs a number to watch", start, "-metric logit(...) - logit(...)");
     let (expr, metric) = given.expr("-metric")?.ok_or_else(missing)?;
     let asked = Asked { expr: &expr, metric, source, name: &word.text, given: &given };
     match (source, to) {
