@@ -19,7 +19,7 @@ pub enum ControlVectorError {
     File(#[from] LoadError),
     #[error("{path} is a GGUF file of {found}, and not a control vector (general.architecture = controlvector)")]
     Architecture { path: String, found: String },
-    #[error("{tensor} in {path} is not direction.N with N from 1 on: llama.cpp would refuse it")]
+    #[error("{tensor} in {path} is not direction.N with N at least 1: llama.cpp would refuse it")]
     Name { path: String, tensor: String },
     #[error("{tensor} in {path} has the number of one before it")]
     Twice { path: String, tensor: String },

@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::manual::{examples, page, read, same};
 
 /// The recipes in the order of the page. Scripts of one recipe share a folder, so that one finds what the other wrote.
-const RECIPES: [&[&str]; 14] = [
+const RECIPES: [&[&str]; 15] = [
     &["nan"],
     &["blowup"],
     &["head"],
@@ -24,6 +24,7 @@ const RECIPES: [&[&str]; 14] = [
     &["graph"],
     &["why"],
     &["feature"],
+    &["erasing"],
 ];
 
 /// A command and what it prints.

@@ -51,7 +51,7 @@ pub fn erase(console: &mut Console, given: &Options, name: &Word, line: &str) ->
         return Err(mistake(
             message,
             name.span,
-            "direction erase NAME -orthogonal takes away what lies along the vector",
+            "direction erase NAME -orthogonal takes away the part along the vector",
         ));
     }
     let mut edits: Vec<Edit> = Vec::new();
@@ -268,7 +268,7 @@ impl Console {
         Ok(())
     }
 
-    /// The same, and of a logistic regression fitted anew to the texts that the direction was made of.
+    /// The same, and of a logistic regression fitted again to the texts that the direction was made of.
     fn accuracies(&self, direction: &Direction, edits: &[Edit], table: &mut Table) -> Result<()> {
         let Some(texts) = &direction.texts else { return Ok(()) };
         self.held(direction, edits, table)?;
@@ -287,7 +287,7 @@ impl Console {
             let (is, spread) = fit(&after.0[at], &after.1[at])?;
             let by_chance = shuffled(&spread, &after.0[at].first, (method, &after.1[at]), (SHUFFLES, 0))?;
             let chance = by_chance.iter().sum::<f64>() / by_chance.len() as f64;
-            let what = format!("accuracy of a logistic regression fitted anew at {}", site_name::short(&place.site));
+            let what = format!("accuracy of a logistic regression fitted again at {}", site_name::short(&place.site));
             table.push((what, was, is, chance));
         }
         Ok(())

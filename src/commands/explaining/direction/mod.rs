@@ -31,7 +31,7 @@ pub const COMMAND: Command = Command {
            next to that of directions fitted to labels in a random order. gguf is a control vector of llama.cpp: direction.N belongs to the \
            output of block N, where llama.cpp adds it; with -as-made to that of block N - 1, from which its generator made it. steer adds SCALE \
            times the vector at every position of all passes; erase takes away by LEACE what a linear classifier could find, or with \
-           -orthogonal what lies along the vector; swap exchanges what a vector has of A and of B. They show what they change: the accuracy of the direction, of one fitted again, and of \
+           -orthogonal only the part along the vector; swap exchanges what a vector has of A and of B. They show what they change: the accuracy of the direction, of one fitted again, and of \
            other directions, the loss, and how far predictions move. jacobian is a Jacobian lens, through which a token has a vector at the \
            output of each block. Texts are run with the edits of this branch; undo takes these edits back.",
     options: &[
@@ -44,7 +44,7 @@ pub const COMMAND: Command = Command {
         ("-shuffles N", "directions fitted to labels in a random order, 20 by default"),
         ("-seed S", "of the choice of held-out texts and of the orders"),
         ("-as-made", "a control vector where its generator made it"),
-        ("-orthogonal", "erase what lies along the vector alone"),
+        ("-orthogonal", "erase only the part along the vector"),
         ("-metric EXPR", "a number over the current text, before and after"),
     ],
     examples: &[

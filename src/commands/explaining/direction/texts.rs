@@ -104,7 +104,7 @@ pub fn places(console: &Console, word: &Word) -> Result<Vec<usize>> {
         console.sites_of(std::slice::from_ref(word))?.iter().filter_map(|site| program.op_of(site)).collect();
     ops.sort_unstable();
     if ops.is_empty() {
-        let message = format!("{} has no value of its own that could be read and changed", word.text);
+        let message = format!("{} has no separate value that could be read and changed", word.text);
         return Err(mistake(message, word.span, "-site L2.resid_post"));
     }
     match ops.iter().find_map(|op| misfit(program, *op)) {

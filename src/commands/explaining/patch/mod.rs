@@ -30,7 +30,7 @@ pub const COMMAND: Command = Command {
            nothing; for a dump, zero and mean, the change of the number is shown. The texts must have the same \
            number of tokens. The shares become $N. An interrupted sweep continues when it is requested again. \
            patch SITE[SLICE] from SIDE is one edit, kept until undo. -edges looks at what each \
-           component reads of what another one writes: the nodes are the embedding, heads (three inputs, queries, keys and values), \
+           component reads of what each earlier one writes: the nodes are the embedding, heads (three inputs, queries, keys and values), \
            MLPs and logits. The score of an edge is what the number would gain if the edge carried what it carries in BRANCH: to \
            first order, difference times gradient (eap, or eap-ig with integrated gradients), or measured (exact). -nodes patches \
            whole nodes instead, an interchange intervention. -curve keeps the edges or nodes with the largest scores, has BRANCH's \
