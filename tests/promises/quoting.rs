@@ -12,16 +12,20 @@ const PROMPT: &str = "When Mary and John went to the store, John gave a drink to
 const OTHER: &str = "When Mary and John went to the store, Mary gave a drink to";
 const EXPR: &str = "logit(\" Mary\") - logit(\" John\") - -1";
 
-/// Commands with such options: what is before the option, and one that may follow.
-const COMMANDS: [(&str, &str, &str); 3] = [
-    ("attr", "attr saliency", "-signed"),
-    ("patch", "patch main", "-site attn.z"),
-    ("probe", "probe DIR/prompts.txt", "-limit 2"),
+const VECTOR: &str = "L2.resid_post[pos=1] - L2.resid_post[pos=3] - -1";
+
+/// Commands with such options: the option, what is before it, one that may follow, and an expression.
+const COMMANDS: [(&str, &str, &str, &str, &str); 5] = [
+    ("attr", "-target", "attr saliency", "-signed", EXPR),
+    ("direction", "-vector", "direction w", "-site L2.resid_post", VECTOR),
+    ("direction", "-metric", "direction erase v", "-orthogonal", EXPR),
+    ("patch", "-metric", "patch main", "-site attn.z", EXPR),
+    ("probe", "-metric", "probe DIR/prompts.txt", "-limit 2", EXPR),
 ];
 
 fn ready() -> Bench {
     let mut b = Bench::new("tiny-gpt2", &[PROMPT]);
-    b.script(&format!("run\nset prompt {OTHER}\nrun"));
+    b.script(&format!("run\nset prompt {OTHER}\nrun\ndirection v -vector L1.resid_post[pos=1] -site L1.resid_post"));
     b
 }
 
@@ -30,15 +34,14 @@ fn f9_an_expression_is_bare_or_in_either_kind_of_quotes() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("prompts.txt"), "Mary saw the {nurse|pilot} and\n").unwrap();
     let put = |line: &str| line.replace("DIR", folder.path().to_str().unwrap());
-    let escaped = EXPR.replace('"', "\\\"");
     let mut compared = 0;
     for command in ALL.groups.iter().flat_map(|group| group.commands) {
         for (option, _) in command.options.iter().filter(|(option, _)| option.ends_with(" EXPR")) {
             let option = option.split(' ').next().unwrap();
-            let listed = COMMANDS.iter().find(|(name, ..)| *name == command.name);
-            let (_, before, after) = listed.unwrap_or_else(|| panic!("list {} {option}", command.name));
-            let before = put(before);
-            let forms = [EXPR.to_string(), format!("'{EXPR}'"), format!("\"{escaped}\"")];
+            let listed = COMMANDS.iter().find(|(name, of, ..)| (*name, *of) == (command.name, option));
+            let (_, _, before, after, expr) = listed.unwrap_or_else(|| panic!("list {} {option}", command.name));
+            let (before, escaped) = (put(before), expr.replace('"', "\\\""));
+            let forms = [expr.to_string(), format!("'{expr}'"), format!("\"{escaped}\"")];
             let shown: Vec<String> = forms
                 .iter()
                 .flat_map(|form| {
