@@ -123,7 +123,7 @@ fn spec() -> ModelSpec {
             softcap: None,
             blind: Blind::All,
         },
-        mlp: Mlp { gated: false, act: Act::GeluTanh, bias: true },
+        mlp: Mlp { gated: false, act: Act::GeluTanh, bias: true, out_bias: true },
         encoder: None,
         experts: None,
         layers: (0..LAYERS).map(|i| Layer::plain(i, 1.0 / (head_dim as f64).sqrt())).collect(),

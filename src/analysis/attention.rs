@@ -6,7 +6,7 @@
 
 use crate::debugger::params::head_results;
 use crate::debugger::{Mark, RunError, Session};
-use crate::model::spec::Attention;
+use crate::model::spec::{Attention, Reach};
 use crate::program::Part;
 use crate::tensor::ops::Slice;
 use crate::tensor::{TensorError, Value, step};
@@ -69,8 +69,8 @@ pub struct Text<'a> {
     pub start: usize,
     /// Whether queries see no later key.
     pub causal: bool,
-    /// How far they see, in tokens.
-    pub reach: Option<usize>,
+    /// How far they see.
+    pub reach: Option<Reach>,
     /// Whether a part of the attention goes to a sink: what is missing to 1 in each row.
     pub sinks: bool,
 }
@@ -98,7 +98,7 @@ impl OfPass {
     }
 
     /// For a layer that sees so far.
-    pub(super) fn text(&self, reach: Option<usize>) -> Text<'_> {
+    pub(super) fn text(&self, reach: Option<Reach>) -> Text<'_> {
         let (ids, real, special) = (&self.ids, &self.real, &self.special);
         let OfPass { start, causal, sinks, .. } = *self;
         Text { ids, real, special, start, causal, reach, sinks }
@@ -107,7 +107,7 @@ impl OfPass {
 
 impl Text<'_> {
     pub(super) fn sees(&self, q: usize, k: usize) -> bool {
-        self.real[k] && (!self.causal || k <= q) && self.reach.is_none_or(|reach| q.abs_diff(k) <= reach)
+        self.real[k] && (!self.causal || k <= q) && self.reach.is_none_or(|reach| reach.sees(q, k))
     }
 }
 

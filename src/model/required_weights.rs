@@ -143,7 +143,7 @@ impl Needs<'_> {
             self.ids.push(id(Role::AttnGateW));
             self.ids.extend(attention.qkv_bias.then_some(id(Role::AttnGateB)));
         }
-        if let Some(qk) = &attention.qk_norm {
+        if let Some(qk) = attention.qk_norm.as_ref().filter(|_| this.qk_norm) {
             let (q, k) = (spec.n_heads, spec.kv_heads_of(layer));
             let both = [(Role::QNormW, Role::QNormB, q), (Role::KNormW, Role::KNormB, k)];
             for (gain, bias, heads) in both.into_iter().take(1 + usize::from(own_keys)) {
@@ -171,8 +171,8 @@ impl Needs<'_> {
         if mlp.bias {
             roles.push(Role::b_in);
             roles.extend(mlp.gated.then_some(Role::b_gate));
-            roles.push(Role::b_out);
         }
+        roles.extend(mlp.out_bias.then_some(Role::b_out));
         self.ids.extend(roles.into_iter().map(|role| WeightId::block(layer, role)));
     }
 

@@ -8,7 +8,7 @@ use super::kernels::recurrence::Recurrence;
 use super::kernels::selective::Scan;
 use super::kernels::{attention, basic, experts, heads, norm, positions, recurrence, relative, routing, selective};
 use super::shape::check_room;
-use super::{Context, Kernel, Op};
+use super::{Context, Kernel, Mixing, Op};
 use crate::model::dictionary::Stage;
 use crate::model::required_weights::{expert_biases, expert_roles, shared_roles};
 use crate::model::role::{Role, WeightId};
@@ -142,7 +142,7 @@ fn computed(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> 
                 None => shares,
             }
         }
-        Kernel::Experts { act, gated, shared, biases, clamped } => {
+        Kernel::Experts(Mixing { act, gated, shared, biases, clamped, weighs_input }) => {
             let shared = shared.as_ref().map_or(0, |shared| shared_roles(shared, *gated).count());
             let (roles, of_biases) = (expert_roles(*gated).len(), expert_biases(*gated).len());
             let (each, rest) = op.weights.split_at(op.weights.len() - shared);
@@ -158,7 +158,8 @@ fn computed(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> 
             let mix = rest.get(roles).map(|&id| dense(weights, id)).transpose()?;
             let shared = if rest.is_empty() { None } else { Some((of(rest, false)?, mix)) };
             let form = Form { act: *act, clamped: *clamped };
-            let mixture = Mixture { experts: &expert, count: each.len() / per, shared, form };
+            let (count, weighs_input) = (each.len() / per, *weighs_input);
+            let mixture = Mixture { experts: &expert, count, shared, form, weighs_input };
             experts::mix(&inputs[0], &inputs[1], &inputs[2], &mixture)?
         }
         Kernel::Unembed { project, scale, softcap } => {

@@ -24,7 +24,7 @@ pub use context::Context;
 pub use dictionaries::with_dictionaries;
 pub use interpreter::execute;
 pub use lens::{lens, lens_start};
-pub use op::{Along, Kernel, Module, Op, Program, Side};
+pub use op::{Along, Kernel, Mixing, Module, Op, Program, Side};
 pub use part::Part;
 pub use pulled::{OpGradients, Rule};
 pub use relevance::{NoRelevance, pull_relevance};

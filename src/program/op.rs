@@ -8,8 +8,8 @@ use crate::model::placement::Placement;
 use crate::model::role::{ENCODER, RolePlace, WeightId};
 use crate::model::site_name::InBlock;
 use crate::model::spec::{
-    Act, Buckets, ClampedGate, Learning, Masks, Norm, Pool, QkNormOver, Router, Sentence, SharedExpert, Transform,
-    Waves,
+    Act, Buckets, ClampedGate, Learning, Masks, Norm, Pool, QkNormOver, Reach, Router, Sentence, SharedExpert,
+    Transform, Waves,
 };
 use crate::tensor::{Axis, Device};
 
@@ -72,9 +72,9 @@ pub enum Kernel {
     RelativeScores { buckets: Buckets, of: Side, norm: Option<Norm>, scale: f64 },
     /// Products of queries `T H h` and keys `S K h` times `scale`, capped (`cap tanh(score / cap)`), biased, with the other
     /// inputs added, and masked (`reach` is how far attention sees): `H T S`; -inf where masked.
-    Scores { scale: f64, softcap: Option<f64>, reach: Option<usize> },
+    Scores { scale: f64, softcap: Option<f64>, reach: Option<Reach> },
     /// Softmax over keys, as far as attention sees; with `sinks` over one more logit for each head, which is dropped.
-    Pattern { reach: Option<usize>, sinks: bool },
+    Pattern { reach: Option<Reach>, sinks: bool },
     /// Pattern `H T S` times values `S K h`: `T H h`.
     Mix,
     /// Heads joined, then `x W + b`: `T d`.
@@ -117,8 +117,9 @@ pub enum Kernel {
     TopExperts { chosen: usize, router: Router },
     /// The weights of the chosen experts `T k` by router logits `T E`, times a weight of each where there is one: `T k`.
     ExpertWeights { router: Router },
-    /// Weighted sum of what the chosen experts make of `T d`, and what a shared expert does.
-    Experts { act: Act, gated: bool, shared: Option<SharedExpert>, biases: bool, clamped: Option<ClampedGate> },
+    /// Sum of what the chosen experts make of `T d`, each times its weight, or each of its input times that with
+    /// `weighs_input`, and what a shared expert does.
+    Experts(Mixing),
     /// Logits over the vocabulary, `T V`, chunk by chunk of the unembedding, times `scale` and capped; the hidden state
     /// is projected to the width of a narrow unembedding first if `project`.
     Unembed { project: bool, scale: f64, softcap: Option<f64> },
@@ -157,6 +158,18 @@ impl Kernel {
             _ => false,
         }
     }
+}
+
+/// How the chosen experts of a mixture compute and are added.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mixing {
+    pub act: Act,
+    pub gated: bool,
+    pub shared: Option<SharedExpert>,
+    pub biases: bool,
+    pub clamped: Option<ClampedGate>,
+    /// Whether weights multiply what experts read, not what they make.
+    pub weighs_input: bool,
 }
 
 /// The two sides of a score.

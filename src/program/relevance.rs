@@ -125,7 +125,7 @@ fn forward(op: &Op, x: &[Value], weights: &Weights, context: &Context) -> Result
             heads::norm_of_vector(&out, of.as_ref(), &all()?, norm::whole_detached)
         }
         Kernel::Classify { transform: Some(transform), .. } => classified(&x[0], transform, op, &all()?)?,
-        Kernel::TopExperts { .. } | Kernel::ExpertWeights { .. } | Kernel::Experts { .. } => {
+        Kernel::TopExperts { .. } | Kernel::ExpertWeights { .. } | Kernel::Experts(_) => {
             return no_rule("the router of a mixture of experts");
         }
         Kernel::Sentence(Sentence { normalize: true, .. }) | Kernel::UnitLength => {

@@ -82,6 +82,8 @@ pub fn sentence(reason: &Reason) -> String {
         Reason::GateAndUpSwapped => "gate and up are swapped".into(),
         Reason::ExpertWeightsNormalized(true) => "weights of experts are divided by their sum there".into(),
         Reason::ExpertWeightsNormalized(false) => "weights of experts are not divided by their sum there".into(),
+        Reason::ExpertInputsWeighed(true) => "weights multiply what experts read there, not what they make".into(),
+        Reason::ExpertInputsWeighed(false) => "weights multiply what experts make there, not what they read".into(),
         Reason::ExpertWeightsNotScaled => "weights of experts are not scaled there".into(),
         Reason::ExpertScores(Score::Sigmoid) => "weights of experts are sigmoids of router logits there".into(),
         Reason::ExpertScores(_) => "weights of experts are a softmax of router logits there".into(),

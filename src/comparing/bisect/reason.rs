@@ -58,7 +58,8 @@ pub enum Reason {
     GateNotBounded,
     ExpertWeightsNormalized(bool), // Whether weights of experts are divided by their sum.
     ExpertWeightsNotScaled,
-    ExpertScores(Score), // What the weights of experts are of router logits.
+    ExpertInputsWeighed(bool), // Whether the weight of an expert multiplies what it reads, not what it makes.
+    ExpertScores(Score),       // What the weights of experts are of router logits.
 
     NotAdded { site: String },
     AddedTimes { site: String, factor: f64 },

@@ -3,6 +3,7 @@
 
 use super::guesses::Guesses;
 use super::{Reason, ScoreScale, Seen};
+use crate::model::spec::Reach;
 use crate::program::{Context, Kernel, Op, execute};
 use crate::tensor::{MASKED, Value};
 
@@ -19,7 +20,7 @@ impl Guesses<'_> {
     }
 
     /// Of scores: the factor, the cap, biases by position, and what is masked.
-    pub(super) fn of_scores(&self, scale: f64, softcap: Option<f64>, reach: Option<usize>) -> Option<Reason> {
+    pub(super) fn of_scores(&self, scale: f64, softcap: Option<f64>, reach: Option<Reach>) -> Option<Reason> {
         let tried = |scale, softcap| self.as_kernel(&Kernel::Scores { scale, softcap, reach });
         if softcap.is_some() && tried(scale, None) {
             return Some(Reason::ScoresNotCapped);
@@ -89,7 +90,7 @@ impl Guesses<'_> {
 
     /// What is masked: as their numbers say where these are scores or a pattern, else the usual mistakes. Tried on
     /// scores without a mask.
-    fn of_mask(&self, reach: Option<usize>) -> Option<Reason> {
+    fn of_mask(&self, reach: Option<Reach>) -> Option<Reason> {
         let length = *self.shape.last()?;
         let mut spec = self.known.spec.clone();
         spec.attention.causal = false;
@@ -101,7 +102,7 @@ impl Guesses<'_> {
             (Some(scores), _) => vec![Seen::of(scores, length, &|x| x <= MASKED)?],
             (None, true) => vec![Seen::of(self.known.theirs, length, &|x| x == 0.0)?],
             (None, false) => {
-                let own = reach.map_or(all, |reach| reach as i64);
+                let own = reach.map_or(all, |reach| reach.farthest() as i64);
                 let ends = [own, own + 1, own - 1, all].into_iter();
                 ends.flat_map(|farthest| [0, -1, 1, -all].map(|nearest| Seen { nearest, farthest })).collect()
             }

@@ -2,7 +2,7 @@
 
 use super::Reason;
 use crate::model::spec::{Act, ClampedGate, Norm, Pool, Router, Score};
-use crate::program::Kernel;
+use crate::program::{Kernel, Mixing};
 
 /// A norm with each usual epsilon but its own.
 fn epsilons(own: f64, norm: impl Fn(f64) -> Kernel) -> impl Iterator<Item = (Kernel, Reason)> {
@@ -53,14 +53,18 @@ pub fn variants(kernel: &Kernel) -> Vec<(Kernel, Reason)> {
             vec![(Kernel::Unembed { project: *project, scale: *scale, softcap: None }, Reason::LogitsNotCapped)]
         }
         Kernel::ExpertWeights { router } => routers(router),
-        Kernel::Experts { act, gated, shared, biases, clamped: Some(gate) } => {
-            let clamped = Some(ClampedGate { limit: f64::INFINITY, ..*gate });
-            let free = Kernel::Experts { act: *act, gated: *gated, shared: *shared, biases: *biases, clamped };
-            vec![(free, Reason::GateNotBounded)]
-        }
-        Kernel::Experts { act, gated, shared, biases, clamped: None } => {
-            let with = |act| Kernel::Experts { act, gated: *gated, shared: *shared, biases: *biases, clamped: None };
-            acts(act, &with)
+        Kernel::Experts(own) => {
+            let weighs_input = !own.weighs_input;
+            let weighed = Kernel::Experts(Mixing { weighs_input, ..*own });
+            let mut all = match own.clamped {
+                Some(gate) => {
+                    let clamped = Some(ClampedGate { limit: f64::INFINITY, ..gate });
+                    vec![(Kernel::Experts(Mixing { clamped, ..*own }), Reason::GateNotBounded)]
+                }
+                None => acts(&own.act, &|act| Kernel::Experts(Mixing { act, ..*own })),
+            };
+            all.push((weighed, Reason::ExpertInputsWeighed(weighs_input)));
+            all
         }
         Kernel::Pattern { reach, sinks: true } => {
             vec![(Kernel::Pattern { reach: *reach, sinks: false }, Reason::NoSinks)]

@@ -38,7 +38,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     Ok(ModelSpec {
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.theta(12e6))?],
         attention: Attention { qk_norm, ..attention },
-        mlp: Mlp { gated: false, act, bias: false },
+        mlp: Mlp { gated: false, act, bias: false, out_bias: false },
         layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
         ..decoder("apertus", &sizes, norm, heads.read(&Sources { config, ..*from }, &FILES)?)
     })

@@ -29,7 +29,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let heads = DecoderHead { class: if is_upper(config)? { "BaiChuan" } else { "Baichuan" }, ..heads };
     Ok(ModelSpec {
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
-        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false, out_bias: false },
         layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
         ..decoder("baichuan", &sizes, norm, heads.read(from, &FILES)?)
     })

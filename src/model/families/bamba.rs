@@ -31,7 +31,12 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     Ok(ModelSpec {
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.partial(0.5))?],
         attention: attention_with_bias(config.flag(&["attention_bias"], false)?),
-        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: config.flag(&["mlp_bias"], false)? },
+        mlp: Mlp {
+            gated: true,
+            act: act(config, "hidden_act", Act::Silu)?,
+            bias: config.flag(&["mlp_bias"], false)?,
+            out_bias: config.flag(&["mlp_bias"], false)?,
+        },
         layers: sizes.layers(layer),
         ..decoder("bamba", &sizes, norm, heads.read(from, &FILES)?)
     })

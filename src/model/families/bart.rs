@@ -168,7 +168,7 @@ fn stack(from: &Sources, kind: &Kind, half: &str, vocab: usize, head: Head) -> R
         },
         positions: positions(from, kind, files, max_positions)?,
         attention: attention_with_bias(true),
-        mlp: Mlp { gated: false, act: act(config, "activation_function", kind.act)?, bias: true },
+        mlp: Mlp { gated: false, act: act(config, "activation_function", kind.act)?, bias: true, out_bias: true },
         ..decoder(config.model_type()?, &sizes, Norm::layer_norm(1e-5), head)
     })
 }

@@ -31,7 +31,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         embed: Embed { norm: true, ..Embed::plain(sizes.d_model) },
         positions: Positions::Alibi(Alibi::Bloom),
         attention: attention_with_bias(true),
-        mlp: Mlp { gated: false, act: Act::GeluTanh, bias: true },
+        mlp: Mlp { gated: false, act: Act::GeluTanh, bias: true, out_bias: true },
         residual: Residual { from_norm, ..Residual::default() },
         ..decoder("bloom", &sizes, norm, heads.read(from, &FILES)?)
     })

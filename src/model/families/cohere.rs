@@ -22,7 +22,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         placement: Placement::ParallelOne,
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.theta(5e5).interleaved())?],
         attention: Attention { qk_norm, ..attention },
-        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false, out_bias: false },
         layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
         ..decoder("cohere", &sizes, norm, head(from, "Cohere")?)
     })

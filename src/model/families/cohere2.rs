@@ -21,7 +21,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         placement: Placement::ParallelOne,
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.interleaved())?],
         attention: attention_with_bias(config.flag(&["attention_bias"], false)?),
-        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false, out_bias: false },
         layers: sizes.layers(|i, layer| Layer { rope: sliding[i].then_some(0), reach: reach[i], ..layer }),
         ..decoder("cohere2", &sizes, cohere::norm(from)?, cohere::head(from, "Cohere2")?)
     })

@@ -111,7 +111,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         v_head_dim: width("v_head_dim", defaults.values)?,
         ropes: vec![rope],
         attention: Attention { latent: Some(latent), out_bias: bias, ..attention() },
-        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false, out_bias: false },
         experts,
         layers: sizes.layers(|i, layer| Layer { rope: Some(0), scale, experts: sparse[i], ..layer }),
         ..decoder(family, &sizes, norm, heads.read(from, &FILES)?)

@@ -36,7 +36,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     Ok(ModelSpec {
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
         attention: Attention { qk_norm, ..attention_with_bias(bias) },
-        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false, out_bias: false },
         experts: Some(by_sigmoids(config, &EXPERTS)?),
         layers: sizes.layers(|i, layer| Layer { rope: Some(0), reach: reach[i], experts: sparse[i], ..layer }),
         ..decoder("dots1", &sizes, norm, heads.read(from, &FILES)?)

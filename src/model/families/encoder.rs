@@ -51,7 +51,7 @@ pub fn encoder(family: &str, sizes: &Sizes, norm: Norm, act: Act, count: Count, 
         embed: Embed { norm: true, ..Embed::plain(sizes.d_model) },
         positions: Positions::Learned { rows: sizes.max_positions, count },
         attention: Attention { causal: false, ..attention_with_bias(true) },
-        mlp: Mlp { gated: false, act, bias: true },
+        mlp: Mlp { gated: false, act, bias: true, out_bias: true },
         ..decoder(family, sizes, norm, head)
     }
 }

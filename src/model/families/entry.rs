@@ -28,8 +28,8 @@ pub enum Entry {
     Each(&'static str, Role),
     /// `path.0.gate.weight` and so on for each expert: path, gate, up, down.
     Experts(&'static str, [&'static str; 3]),
-    /// Gate over up projection, and down projection, each a tensor of all experts.
-    Merged([&'static str; 2]),
+    /// Gate over up projection, and down projection, each a tensor of all experts, in this layout after the first axis.
+    Merged([&'static str; 2], Layout),
     /// One weight of all experts in one tensor, as `[experts, out, in]`.
     Stack(&'static str, Role),
     /// Gate over up projection and down projection of all experts as `[experts, in, out]`, outputs of gate and up projection in turn, and their biases `name_bias`.
@@ -205,7 +205,7 @@ pub fn in_block(entry: &Entry, base: &str, id: WeightId, layout: Layout, spec: &
             };
             alone(format!("{base}{path}.{expert}.{name}.{suffix}"))
         }
-        (Entry::Merged([gate_up, down]), Some(expert)) => {
+        (Entry::Merged([gate_up, down], layout), Some(expert)) => {
             let experts = spec.experts?;
             let expert = usize::from(expert);
             let (name, index, sizes) = match id.role {
@@ -215,7 +215,7 @@ pub fn in_block(entry: &Entry, base: &str, id: WeightId, layout: Layout, spec: &
                 _ => return None,
             };
             let part = Part { index, sizes, rounds: 1, stack: Some((expert, experts.count)) };
-            Some(Source { name: format!("{base}{name}"), layout: Layout::OutIn, part: Some(part) })
+            Some(Source { name: format!("{base}{name}"), layout: *layout, part: Some(part) })
         }
         (Entry::Stack(name, role), Some(expert)) if *role == id.role => {
             let experts = spec.experts?;

@@ -38,7 +38,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     Ok(ModelSpec {
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.theta(5e5).interleaved())?],
         attention: attention_with_bias(bias),
-        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias, out_bias: bias },
         experts,
         layers: sizes.layers(|i, layer| Layer { rope: Some(0), experts: sparse[i], ..layer }),
         ..decoder(family, &sizes, norm, heads.read(from, &FILES)?)

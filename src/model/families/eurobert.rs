@@ -21,7 +21,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     Ok(ModelSpec {
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
         attention: Attention { causal: false, ..attention },
-        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias, out_bias: bias },
         layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
         ..decoder("eurobert", &sizes, norm, head(from, bias)?)
     })

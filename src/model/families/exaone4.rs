@@ -19,7 +19,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         placement: Placement::Output,
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
         attention: Attention { qk_norm: Some(QkNorm { norm, over: QkNormOver::Head }), ..attention() },
-        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false, out_bias: false },
         layers: sizes.layers(|i, layer| Layer { rope: rope_of(i), reach: reach[i], ..layer }),
         ..decoder("exaone4", &sizes, norm, DecoderHead::of("Exaone4").read(from, &olmo2::FILES)?)
     })

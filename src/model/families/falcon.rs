@@ -49,7 +49,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         layers: sizes.layers(|_, layer| Layer { rope: (!alibi).then_some(0), ..layer }),
         ropes,
         attention: attention_with_bias(bias),
-        mlp: Mlp { gated: false, act: act(config, "activation", Act::Gelu)?, bias },
+        mlp: Mlp { gated: false, act: act(config, "activation", Act::Gelu)?, bias, out_bias: bias },
         ..decoder("falcon", &sizes, norm, heads.read(from, &GROUPED)?)
     })
 }

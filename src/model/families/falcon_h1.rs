@@ -45,7 +45,12 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         embed: Embed { scale: factor("embedding_multiplier")?, ..Embed::plain(sizes.d_model) },
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
         attention: attention_with_bias(bias),
-        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: config.flag(&["mlp_bias"], false)? },
+        mlp: Mlp {
+            gated: true,
+            act: act(config, "hidden_act", Act::Silu)?,
+            bias: config.flag(&["mlp_bias"], false)?,
+            out_bias: config.flag(&["mlp_bias"], false)?,
+        },
         layers: sizes.layers(|_, layer| Layer { mixer: Mixer::Both(space), rope: Some(0), factors, ..layer }),
         residual: Residual {
             attention: factor("attention_out_multiplier")?,

@@ -20,7 +20,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         embed: embed(&sizes),
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
         attention: attention_with_bias(config.flag(&["attention_bias"], false)?),
-        mlp: Mlp { gated: true, act, bias: false },
+        mlp: Mlp { gated: true, act, bias: false, out_bias: false },
         layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
         ..decoder("gemma", &sizes, norm(config)?, heads.read(from, &llama::FILES)?)
     })

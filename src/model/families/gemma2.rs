@@ -45,7 +45,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         embed: gemma::embed(&sizes),
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
         attention: Attention { softcap, ..attention },
-        mlp: Mlp { gated: true, act: act(config, "hidden_activation", Act::GeluTanh)?, bias: false },
+        mlp: Mlp { gated: true, act: act(config, "hidden_activation", Act::GeluTanh)?, bias: false, out_bias: false },
         layers: sizes.layers(|i, layer| Layer { rope: Some(0), reach: reach[i], scale, ..layer }),
         ..decoder(family, &sizes, gemma::norm(config)?, head)
     })

@@ -53,7 +53,7 @@ fn text_spec(from: &Sources, config: &HfConfig) -> Result<ModelSpec, LoadError> 
         embed: gemma::embed(&sizes),
         ropes: vec![full, local],
         attention: Attention { causal, qk_norm, ..attention },
-        mlp: Mlp { gated: true, act: act(config, "hidden_activation", Act::GeluTanh)?, bias: false },
+        mlp: Mlp { gated: true, act: act(config, "hidden_activation", Act::GeluTanh)?, bias: false, out_bias: false },
         layers: sizes.layers(|i, layer| {
             let rope = Some(usize::from(sliding[i]));
             Layer { rope, reach: reach[i], scale, ..layer }

@@ -27,7 +27,7 @@ const EXPERTS: &[Entry] = &[
     weight("post_feedforward_layernorm_1", DenseLnW),
     weight("pre_feedforward_layernorm_2", ExpertsLnW),
     weight("post_feedforward_layernorm_2", ExpertsPostLnW),
-    Entry::Merged(["experts.gate_up_proj", "experts.down_proj"]),
+    Entry::Merged(["experts.gate_up_proj", "experts.down_proj"], Layout::OutIn),
     Entry::Experts("experts", ["gate_proj", "up_proj", "down_proj"]),
 ];
 const LAYER_INPUTS: &[Entry] = &[
@@ -82,7 +82,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         layer_inputs: layer_inputs(config, &sizes)?,
         ropes: vec![full, local],
         attention: Attention { causal, qk_norm, value_norm: Some(Norm { gain: Gain::None, ..norm }), ..attention },
-        mlp: Mlp { gated: true, act: act(config, "hidden_activation", Act::GeluTanh)?, bias: false },
+        mlp: Mlp { gated: true, act: act(config, "hidden_activation", Act::GeluTanh)?, bias: false, out_bias: false },
         layers: sizes.layers(|i, layer| Layer {
             rope: Some(usize::from(sliding[i])),
             reach: reach[i],

@@ -20,7 +20,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         placement: if sandwich { Placement::Sandwich } else { Placement::Pre },
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.partial(0.5).interleaved().odd())?],
         attention: Attention { qkv_bias: config.flag(&["attention_bias"], true)?, ..attention() },
-        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false, out_bias: false },
         layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
         ..decoder(family, &sizes, norm, heads.read(from, &FILES)?)
     })

@@ -32,7 +32,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     Ok(ModelSpec {
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.partial(0.5).odd())?],
         attention: Attention { qkv_bias: config.flag(&["attention_bias"], false)?, qk_norm, ..attention() },
-        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false, out_bias: false },
         experts: Some(by_sigmoids(config, &EXPERTS)?),
         layers: sizes.layers(|i, layer| Layer { rope: Some(0), experts: sparse[i], ..layer }),
         ..decoder("glm4_moe", &sizes, norm, heads.read(from, &FILES)?)

@@ -58,7 +58,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     Ok(ModelSpec {
         positions: Positions::Learned { rows: sizes.max_positions, count: Count::Seen },
         attention: attention_with_bias(true),
-        mlp: Mlp { gated: false, act: act(config, "activation_function", Act::GeluTanh)?, bias: true },
+        mlp: Mlp { gated: false, act: act(config, "activation_function", Act::GeluTanh)?, bias: true, out_bias: true },
         layers: sizes.layers(|i, layer| Layer { scale: scale(i), ..layer }),
         ..decoder("gpt2", &sizes, norm, heads.read(from, &FILES)?)
     })

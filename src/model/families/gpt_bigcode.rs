@@ -30,7 +30,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     Ok(ModelSpec {
         positions: Positions::Learned { rows: sizes.max_positions, count: Count::Seen },
         attention: attention_with_bias(true),
-        mlp: Mlp { gated: false, act: act(config, "activation_function", Act::GeluTanh)?, bias: true },
+        mlp: Mlp { gated: false, act: act(config, "activation_function", Act::GeluTanh)?, bias: true, out_bias: true },
         layers: sizes.layers(|_, layer| Layer { scale, ..layer }),
         ..decoder("gpt_bigcode", &sizes, norm, heads.read(from, &FILES)?)
     })

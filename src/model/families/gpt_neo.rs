@@ -31,11 +31,11 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let local = local_layers(config, sizes.n_layers)?;
     let heads = DecoderHead { tied: true, ..DecoderHead::of("GPTNeo") };
     let norm = Norm::layer_norm(eps(config, "layer_norm_epsilon", 1e-5)?);
-    let reach = |i: usize| local[i].then_some(window - 1);
+    let reach = |i: usize| local[i].then_some(Reach::window(window));
     Ok(ModelSpec {
         positions: Positions::Learned { rows: sizes.max_positions, count: Count::Seen },
         attention: Attention { out_bias: true, blind: Blind::Visible, ..attention() },
-        mlp: Mlp { gated: false, act: act(config, "activation_function", Act::GeluTanh)?, bias: true },
+        mlp: Mlp { gated: false, act: act(config, "activation_function", Act::GeluTanh)?, bias: true, out_bias: true },
         layers: sizes.layers(|i, layer| Layer { scale: 1.0, reach: reach(i), ..layer }),
         ..decoder("gpt_neo", &sizes, norm, heads.read(from, &FILES)?)
     })
@@ -91,9 +91,9 @@ mod tests {
     fn layers_with_a_window_are_said_one_by_one_or_by_pattern() {
         let reaches = |more| spec(more).unwrap().layers.iter().map(|layer| layer.reach).collect::<Vec<_>>();
         let patterned = reaches(r#""attention_types": [[["global", "local"], 1]], "window_size": 4"#);
-        assert_eq!(patterned, [None, Some(3)]);
+        assert_eq!(patterned, [None, Some(Reach::Within(3))]);
         let said = r#""attention_types": null, "attention_layers": ["local", "global"], "window_size": 4"#;
-        assert_eq!(reaches(said), [Some(3), None]);
+        assert_eq!(reaches(said), [Some(Reach::Within(3)), None]);
         let both = r#""attention_types": [[["global"], 9]], "attention_layers": ["global", "global"]"#;
         assert_eq!(reaches(both), [None, None]);
         let few = spec(r#""attention_layers": ["global"]"#).unwrap_err().to_string();

@@ -42,7 +42,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         placement: if parallel { Placement::ParallelTwo } else { Placement::Pre },
         ropes: vec![rope],
         attention: attention_with_bias(config.flag(&["attention_bias"], true)?),
-        mlp: Mlp { gated: false, act: act(config, "hidden_act", Act::Gelu)?, bias: true },
+        mlp: Mlp { gated: false, act: act(config, "hidden_act", Act::Gelu)?, bias: true, out_bias: true },
         layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
         ..decoder("gpt_neox", &sizes, norm, head)
     })

@@ -38,7 +38,7 @@ pub fn spec_of(
         placement: Placement::ParallelOne,
         ropes: vec![rope(config, sizes.head_dim)?],
         attention: attention(),
-        mlp: Mlp { gated: false, act: act(config, "activation_function", Act::GeluTanh)?, bias: true },
+        mlp: Mlp { gated: false, act: act(config, "activation_function", Act::GeluTanh)?, bias: true, out_bias: true },
         layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
         ..decoder(family, &sizes, norm, heads.read(from, files)?)
     })

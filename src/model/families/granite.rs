@@ -23,7 +23,7 @@ const SHARED_MLP: &[Entry] = &[
 ];
 const EXPERTS: &[Entry] = &[
     weight("block_sparse_moe.router.layer", W_router),
-    Entry::Merged(["block_sparse_moe.input_linear.weight", "block_sparse_moe.output_linear.weight"]),
+    Entry::Merged(["block_sparse_moe.input_linear.weight", "block_sparse_moe.output_linear.weight"], Layout::OutIn),
     // As llama.cpp takes them apart, under Mixtral's names.
     Entry::Experts("block_sparse_moe.experts", ["w1", "w3", "w2"]),
 ];
@@ -73,7 +73,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         embed: Embed { scale: factor("embedding_multiplier")?, ..Embed::plain(sizes.d_model) },
         ropes: if rotates { vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?] } else { Vec::new() },
         attention: attention_with_bias(config.flag(&["attention_bias"], false)?),
-        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias, out_bias: bias },
         layers: sizes.layers(|i, layer| {
             let rope = rotates.then_some(0).filter(|_| mixers[i].has_attention());
             Layer { mixer: mixers[i], rope, scale, experts: mixture, ..layer }

@@ -33,7 +33,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     Ok(ModelSpec {
         ropes: vec![rope(config, sizes.head_dim, &RopeRules { alpha: true, ..RopeRules::LLAMA })?],
         attention: Attention { qk_norm, rotates_first: true, ..attention },
-        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false, out_bias: false },
         layers: sizes.layers(|_, layer| Layer { rope: Some(0), experts: experts.is_some(), ..layer }),
         experts,
         ..decoder(config.model_type()?, &sizes, norm, heads.read(from, &FILES)?)

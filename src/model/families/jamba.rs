@@ -9,7 +9,7 @@ const NORMS: &[Entry] = &[weight("input_layernorm", Ln1W), weight("pre_ff_layern
 const EXPERTS: &[Entry] = &[
     weight("feed_forward.router", W_router),
     Entry::Experts("feed_forward.experts", ["gate_proj", "up_proj", "down_proj"]),
-    Entry::Merged(["feed_forward.experts.gate_up_proj", "feed_forward.experts.down_proj"]),
+    Entry::Merged(["feed_forward.experts.gate_up_proj", "feed_forward.experts.down_proj"], Layout::OutIn),
 ];
 static FILES: Files = Files {
     block: &[NORMS, llama::ATTENTION, state_space::mamba!("mamba"), falcon_h1::MLP, EXPERTS],
@@ -47,7 +47,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let space = Selective { norm: Some(norm), ..state_space::of_elements(config, &KEYS, sizes.d_model)? };
     let heads = DecoderHead { pad: Some(0), tasks: JAMBA_TASKS, ..DecoderHead::of("Jamba") };
     Ok(ModelSpec {
-        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false, out_bias: false },
         experts: if mixture { Some(experts(config, all)?) } else { None },
         layers: sizes.layers(|i, layer| Layer {
             mixer: if attends[i] { Mixer::Attention } else { Mixer::Selective(space) },

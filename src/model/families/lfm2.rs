@@ -69,7 +69,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     Ok(ModelSpec {
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.theta(1e6))?],
         attention: Attention { qk_norm: Some(QkNorm { norm, over: QkNormOver::Head }), ..attention() },
-        mlp: Mlp { gated: true, act: Act::Silu, bias: false },
+        mlp: Mlp { gated: true, act: Act::Silu, bias: false, out_bias: false },
         layers: sizes.layers(layer),
         ..decoder("lfm2", &sizes, norm, heads.read(from, &FILES)?)
     })

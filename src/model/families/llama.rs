@@ -30,7 +30,7 @@ pub const MLP: &[Entry] =
 pub const EXPERTS: &[Entry] = &[
     weight("mlp.gate", W_router),
     Entry::Experts("mlp.experts", ["gate_proj", "up_proj", "down_proj"]),
-    Entry::Merged(["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]),
+    Entry::Merged(["mlp.experts.gate_up_proj", "mlp.experts.down_proj"], Layout::OutIn),
 ];
 
 /// What is added to the scores of experts for the choice, and experts that every token passes: DeepSeek's and those of
@@ -52,7 +52,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     Ok(ModelSpec {
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
         attention: attention_with_bias(config.flag(&["attention_bias"], false)?),
-        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias, out_bias: bias },
         layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
         ..decoder("llama", &sizes, norm, DecoderHead::of("Llama").read(from, &FILES)?)
     })

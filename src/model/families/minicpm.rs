@@ -27,7 +27,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         embed: Embed { scale: factor("scale_emb")?, ..Embed::plain(sizes.d_model) },
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
         attention: attention_with_bias(config.flag(&["attention_bias"], false)?),
-        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false, out_bias: false },
         layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
         residual: Residual::scaled(factor("scale_depth")? / (sizes.n_layers as f64).sqrt()),
         ..decoder("minicpm", &sizes, norm, head)

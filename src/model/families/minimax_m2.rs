@@ -35,7 +35,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     Ok(ModelSpec {
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.theta(5e6).partial(share).odd())?],
         attention: Attention { qk_norm, ..attention() },
-        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false, out_bias: false },
         experts: Some(experts(config, all)?),
         layers: sizes.layers(|_, layer| Layer { rope: Some(0), experts: true, ..layer }),
         ..decoder("minimax_m2", &sizes, norm, heads.read(from, &FILES)?)

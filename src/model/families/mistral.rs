@@ -43,7 +43,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     Ok(ModelSpec {
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
         attention: Attention { growth, ..attention() },
-        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false, out_bias: false },
         layers: sizes.layers(|i, layer| Layer { rope: Some(0), reach: reach[i], ..layer }),
         ..decoder(family, &sizes, norm, heads.read(&Sources { config, ..*from }, &llama::FILES)?)
     })
@@ -80,5 +80,5 @@ fn growth(config: &HfConfig) -> Result<Growth, LoadError> {
     if every <= 0.0 {
         return Err(section.bad(format!("{LENGTH:?} is {every}, not above zero")));
     }
-    Ok(Growth { beta: section.need_number("llama_4_scaling_beta")?, every })
+    Ok(Growth { beta: section.need_number("llama_4_scaling_beta")?, every, first: 0.0, by_column: false })
 }

@@ -41,6 +41,7 @@ mod gpt_neox;
 mod gpt_oss;
 mod gptj;
 mod granite;
+mod gte;
 mod helium;
 mod hunyuan;
 mod internlm2;
@@ -49,6 +50,7 @@ mod jamba;
 mod leftovers;
 mod lfm2;
 mod llama;
+mod llama4;
 mod mamba;
 mod mamba2;
 mod minicpm;
@@ -170,6 +172,7 @@ pub static FAMILIES: &[&Family] = &[
     &falcon::FAMILY,
     &mpt::FAMILY,
     &llama::FAMILY,
+    &llama4::FAMILY,
     &mistral::FAMILY,
     &mixtral::FAMILY,
     &minimax_m2::FAMILY,
@@ -230,6 +233,7 @@ pub static FAMILIES: &[&Family] = &[
     &albert::FAMILY,
     &modernbert::FAMILY,
     &nomic_bert::FAMILY,
+    &gte::FAMILY,
     &mpnet::FAMILY,
     &t5::FAMILY,
     &bart::FAMILY,

@@ -73,6 +73,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         gated: true,
         act: act(config, "hidden_activation", Act::Gelu)?,
         bias: config.flag(&["mlp_bias"], false)?,
+        out_bias: config.flag(&["mlp_bias"], false)?,
     };
     Ok(ModelSpec {
         embed: Embed { norm: true, ..Embed::plain(sizes.d_model) },
@@ -81,7 +82,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         mlp,
         layers: sizes.layers(|i, layer| Layer {
             rope: Some(usize::from(sliding[i])),
-            reach: sliding[i].then_some(reach),
+            reach: sliding[i].then_some(Reach::Within(reach)),
             // The embedding has been normed already.
             ln1: i > 0,
             ..layer

@@ -53,7 +53,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     Ok(ModelSpec {
         positions: Positions::Alibi(Alibi::Mpt),
         attention: Attention { clip, ..attention() },
-        mlp: Mlp { gated: false, act: Act::Gelu, bias: false },
+        mlp: Mlp { gated: false, act: Act::Gelu, bias: false, out_bias: false },
         layers: sizes.layers(|_, layer| Layer { scale, ..layer }),
         ..decoder("mpt", &sizes, norm, heads.read(from, &FILES)?)
     })

@@ -26,7 +26,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         embed: Embed { norm: true, ..Embed::plain(sizes.d_model) },
         ropes: vec![Rope { backwards: true, ..rope(config, sizes.head_dim, &RopeRules::LLAMA)? }],
         attention: Attention { qk_norm, rotates_first: true, ..attention },
-        mlp: Mlp { gated: false, act: act(config, "hidden_act", Act::Relu2)?, bias: false },
+        mlp: Mlp { gated: false, act: act(config, "hidden_act", Act::Relu2)?, bias: false, out_bias: false },
         layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
         ..decoder("nanochat", &sizes, norm, head)
     })

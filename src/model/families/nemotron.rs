@@ -15,7 +15,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     Ok(ModelSpec {
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.partial(0.5).odd())?],
         attention: attention_with_bias(config.flag(&["attention_bias"], false)?),
-        mlp: Mlp { gated: false, act: act(config, "hidden_act", Act::Relu2)?, bias },
+        mlp: Mlp { gated: false, act: act(config, "hidden_act", Act::Relu2)?, bias, out_bias: bias },
         layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
         ..decoder("nemotron", &sizes, norm, DecoderHead::of("Nemotron").read(from, &llama::FILES)?)
     })

@@ -110,7 +110,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         Kind::Experts => Layer { mixer: Mixer::None, experts: true, ..layer },
     };
     Ok(ModelSpec {
-        mlp: Mlp { gated: false, act: act(config, "mlp_hidden_act", Act::Relu2)?, bias },
+        mlp: Mlp { gated: false, act: act(config, "mlp_hidden_act", Act::Relu2)?, bias, out_bias: bias },
         experts: if sparse { Some(mixture(config)?) } else { None },
         layers: sizes.layers(layer),
         ..decoder("nemotron_h", &sizes, norm, heads.read(from, &FILES)?)

@@ -81,7 +81,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         positions: Positions::None,
         ropes: vec![rope(config, sizes.head_dim, &rules)?],
         attention: Attention { causal: false, ..attention_with_bias(false) },
-        mlp: Mlp { gated: true, act, bias: false },
+        mlp: Mlp { gated: true, act, bias: false, out_bias: false },
         layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
         ..spec
     })

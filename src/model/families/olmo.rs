@@ -16,7 +16,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     Ok(ModelSpec {
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
         attention: Attention { clip: clip(config)?, ..attention },
-        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false, out_bias: false },
         layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
         ..decoder("olmo", &sizes, norm, heads.read(from, &llama::FILES)?)
     })

@@ -20,7 +20,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         placement: Placement::Output,
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
         attention: Attention { qk_norm: Some(QkNorm { norm, over: QkNormOver::All }), ..attention },
-        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false, out_bias: false },
         layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
         ..decoder("olmo2", &sizes, norm, heads.read(from, &FILES)?)
     })

@@ -23,7 +23,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         placement: Placement::Output,
         ropes: vec![full, local],
         attention: Attention { qk_norm: Some(QkNorm { norm, over: QkNormOver::All }), ..attention },
-        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false, out_bias: false },
         layers: sizes.layers(|i, layer| {
             let rope = Some(usize::from(sliding[i]));
             Layer { rope, reach: reach[i], ..layer }

@@ -27,7 +27,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     Ok(ModelSpec {
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
         attention: Attention { qk_norm, clip: olmo::clip(config)?, ..attention },
-        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false, out_bias: false },
         experts: Some(experts(config, all)?),
         layers: sizes.layers(|_, layer| Layer { rope: Some(0), experts: true, ..layer }),
         ..decoder("olmoe", &sizes, norm, heads.read(from, &FILES)?)

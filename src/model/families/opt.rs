@@ -46,7 +46,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         embed: Embed { project, ..Embed::plain(width) },
         positions: Positions::Learned { rows: sizes.max_positions + OFFSET, count: Count::RealPlusTwo },
         attention: attention_with_bias(bias),
-        mlp: Mlp { gated: false, act: act(config, "activation_function", Act::Relu)?, bias },
+        mlp: Mlp { gated: false, act: act(config, "activation_function", Act::Relu)?, bias, out_bias: bias },
         ..decoder("opt", &sizes, norm, heads.read(from, &FILES)?)
     })
 }

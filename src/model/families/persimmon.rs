@@ -32,7 +32,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     Ok(ModelSpec {
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.partial(0.5))?],
         attention: Attention { qk_norm, ..attention_with_bias(true) },
-        mlp: Mlp { gated: false, act: act(config, "hidden_act", Act::Relu2)?, bias: true },
+        mlp: Mlp { gated: false, act: act(config, "hidden_act", Act::Relu2)?, bias: true, out_bias: true },
         layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
         ..decoder("persimmon", &sizes, norm, heads.read(from, &FILES)?)
     })

@@ -20,12 +20,12 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let config = &renamed(from.config)?;
     let sizes = Sizes::read(config, &Rules { max_positions: 4096, ..Rules::LLAMA })?;
     config.note_read(&["original_max_position_embeddings"]);
-    let reach = config.size_or(&["sliding_window"], None)?.map(|window| window - 1);
+    let reach = config.size_or(&["sliding_window"], None)?.map(Reach::window);
     let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-5)?);
     let heads = DecoderHead { pad: Some(32000), tasks: Task::NO_QUESTION, ..DecoderHead::of("Phi3") };
     Ok(ModelSpec {
         ropes: vec![rope(config, sizes.head_dim, &ROPE)?],
-        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false, out_bias: false },
         layers: sizes.layers(|_, layer| Layer { rope: Some(0), reach, ..layer }),
         ..decoder("phi3", &sizes, norm, heads.read(from, &FILES)?)
     })

@@ -12,7 +12,7 @@ pub static FAMILY: Family = Family::new(&["phimoe"], &FILES, spec);
 fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let config = from.config;
     let sizes = Sizes::read(config, &Rules { max_positions: 1 << 17, ..Rules::LLAMA.kv(8) })?;
-    let reach = config.size_or(&["sliding_window"], None)?.map(|window| window - 1);
+    let reach = config.size_or(&["sliding_window"], None)?.map(Reach::window);
     let count = config.opt_size(&["num_local_experts", "num_experts"])?.unwrap_or(16);
     const CHOSEN: &str = "num_experts_per_tok";
     let chosen = config.opt_size(&[CHOSEN])?.unwrap_or(2);
@@ -30,7 +30,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     Ok(ModelSpec {
         ropes: vec![stretched(config, rope(config, sizes.head_dim, &RopeRules::LLAMA.theta(1e6))?)?],
         attention: attention_with_bias(config.flag(&["attention_bias"], false)?),
-        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false, out_bias: false },
         experts: Some(experts(config, all)?),
         layers: sizes.layers(|_, layer| Layer { rope: Some(0), reach, experts: true, ..layer }),
         ..decoder("phimoe", &sizes, norm, heads.read(from, &FILES)?)

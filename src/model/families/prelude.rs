@@ -7,8 +7,8 @@ pub use super::files::{
 };
 pub use super::read::{
     DecoderHead, HeadDim, Kv, Rules, SigmoidRules, Sizes, Task, act, act_named, attention, attention_with_bias,
-    by_sigmoids, decoder, dense_first, eps, experts, layer_kinds, query_scale, reach, shared_of, sliding_layers,
-    sparse_layers, window_if_used,
+    by_sigmoids, decoder, dense_first, eps, experts, layer_kinds, query_scale, reach, rotating_layers, shared_of,
+    sliding_layers, sparse_layers, window_if_used,
 };
 pub use super::rope::{ByLayerType, ByLayerTypeRules, RopeRules, by_layer_type, by_layer_type_of, rope};
 pub use super::{Family, Layout, Sources, TensorNames};

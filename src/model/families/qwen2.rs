@@ -13,14 +13,14 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     Ok(ModelSpec {
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
         attention: Attention { qkv_bias: true, ..attention() },
-        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false, out_bias: false },
         layers: sizes.layers(|i, layer| Layer { rope: Some(0), reach: reach[i], ..layer }),
         ..decoder("qwen2", &sizes, norm, DecoderHead::of("Qwen2").read(from, &llama::FILES)?)
     })
 }
 
 /// The window of Qwen2 and Qwen3: off unless `use_sliding_window`, and then from layer `max_window_layers` on.
-pub fn upper_layers(from: &Sources, sizes: &Sizes) -> Result<Vec<Option<usize>>, LoadError> {
+pub fn upper_layers(from: &Sources, sizes: &Sizes) -> Result<Vec<Option<Reach>>, LoadError> {
     let config = from.config;
     let window = window_if_used(config, Some(4096))?;
     let first = config.opt_count(&["max_window_layers"])?.unwrap_or(28);

@@ -36,7 +36,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     Ok(ModelSpec {
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
         attention: Attention { qkv_bias: config.flag(&["qkv_bias"], true)?, ..attention() },
-        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false, out_bias: false },
         experts: Some(experts(config, all)?),
         layers: sizes.layers(|i, layer| Layer { rope: Some(0), reach: reach[i], experts: sparse[i], ..layer }),
         ..decoder("qwen2_moe", &sizes, norm, DecoderHead::of("Qwen2Moe").read(from, &FILES)?)

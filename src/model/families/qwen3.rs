@@ -17,7 +17,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     Ok(ModelSpec {
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
         attention: Attention { qk_norm: Some(QkNorm { norm, over: QkNormOver::Head }), ..attention_with_bias(bias) },
-        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false, out_bias: false },
         layers: sizes.layers(|i, layer| Layer { rope: Some(0), reach: reach[i], ..layer }),
         ..decoder("qwen3", &sizes, norm, DecoderHead::of("Qwen3").read(from, &FILES)?)
     })

@@ -11,7 +11,7 @@ pub static FAMILY: Family = Family::new(&["qwen3_moe"], &FILES, spec);
 fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let config = from.config;
     let sizes = Sizes::read(config, &Rules { max_positions: 32768, ..Rules::LLAMA.kv(4) })?;
-    let reach = window_if_used(config, Some(4096))?.map(|window| window - 1);
+    let reach = window_if_used(config, Some(4096))?.map(Reach::window);
     let width = |key, default| Ok::<_, LoadError>(config.opt_size(&[key])?.unwrap_or(default));
     let all = Experts {
         count: config.opt_size(&["num_experts", "num_local_experts"])?.unwrap_or(128),
@@ -28,7 +28,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     Ok(ModelSpec {
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
         attention: Attention { qk_norm: Some(QkNorm { norm, over: QkNormOver::Head }), ..attention_with_bias(bias) },
-        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false, out_bias: false },
         experts: Some(experts(config, all)?),
         layers: sizes.layers(|i, layer| Layer { rope: Some(0), reach, experts: sparse[i], ..layer }),
         ..decoder("qwen3_moe", &sizes, norm, DecoderHead::of("Qwen3Moe").read(from, &FILES)?)

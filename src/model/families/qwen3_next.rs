@@ -94,7 +94,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     Ok(ModelSpec {
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.partial(0.25))?],
         attention: Attention { gate: true, qk_norm, ..attention_with_bias(bias) },
-        mlp: Mlp { gated: true, act, bias: false },
+        mlp: Mlp { gated: true, act, bias: false, out_bias: false },
         layers: sizes.layers(layer),
         experts: if mixture { Some(experts(config, all)?) } else { None },
         ..decoder(family, &sizes, norm, heads.read(from, &FILES)?)

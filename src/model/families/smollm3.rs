@@ -8,16 +8,7 @@ pub static FAMILY: Family = Family::new(&["smollm3"], &llama::FILES, spec);
 fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let config = from.config;
     let sizes = Sizes::read(config, &Rules { max_positions: 32768, ..Rules::LLAMA.kv(4) })?;
-    let every = config.opt_size(&["no_rope_layer_interval"])?.unwrap_or(4);
-    let rotates: Vec<bool> = match config.list("no_rope_layers")? {
-        // The name notwithstanding, 1 is for layers with rotation.
-        Some(list) => list.iter().map(|flag| flag.as_f64() != Some(0.0)).collect(),
-        None => (0..sizes.n_layers).map(|i| !(i + 1).is_multiple_of(every)).collect(),
-    };
-    if rotates.len() < sizes.n_layers {
-        let message = format!("\"no_rope_layers\" has {} entries for {} layers", rotates.len(), sizes.n_layers);
-        return Err(config.bad(message));
-    }
+    let rotates = rotating_layers(config, sizes.n_layers, 4)?;
     let used = config.flag(&["use_sliding_window"], false)?;
     let window = config.size_or(&["sliding_window"], None)?;
     let sliding = sliding_layers(config, sizes.n_layers, |i| used && window.is_some() && !rotates[i])?;
@@ -28,7 +19,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     Ok(ModelSpec {
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.theta(2e6))?],
         attention: attention_with_bias(config.flag(&["attention_bias"], false)?),
-        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias, out_bias: bias },
         layers: sizes.layers(|i, layer| Layer { rope: rotates[i].then_some(0), reach: reach[i], ..layer }),
         ..decoder("smollm3", &sizes, norm, heads.read(from, &llama::FILES)?)
     })

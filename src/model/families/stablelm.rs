@@ -22,7 +22,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         placement: if parallel { Placement::ParallelOne } else { Placement::Pre },
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.partial(0.25))?],
         attention: Attention { qkv_bias: config.flag(&["use_qkv_bias"], false)?, qk_norm, ..attention() },
-        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false, out_bias: false },
         layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
         ..decoder("stablelm", &sizes, norm, heads.read(from, &FILES)?)
     })

@@ -18,12 +18,12 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let norm = Norm::layer_norm(eps(config, "norm_epsilon", 1e-5)?);
     let bias = config.flag(&["use_bias"], true)?;
     config.note_read(&["use_sliding_window"]);
-    let reach = config.size_or(&["sliding_window"], None)?.map(|window| window - 1);
+    let reach = config.size_or(&["sliding_window"], None)?.map(Reach::window);
     let heads = DecoderHead { tied: true, tasks: Task::NO_QUESTION, ..DecoderHead::of("Starcoder2") };
     Ok(ModelSpec {
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
         attention: attention_with_bias(bias),
-        mlp: Mlp { gated: false, act: act(config, "hidden_act", Act::GeluTanh)?, bias },
+        mlp: Mlp { gated: false, act: act(config, "hidden_act", Act::GeluTanh)?, bias, out_bias: bias },
         layers: sizes.layers(|_, layer| Layer { rope: Some(0), reach, ..layer }),
         ..decoder("starcoder2", &sizes, norm, heads.read(from, &FILES)?)
     })

@@ -162,7 +162,7 @@ fn mlp(config: &HfConfig) -> Result<Mlp, LoadError> {
     };
     let usual = act_named(config, KEY, if name == "gated-gelu" { "gelu_new" } else { function })?;
     let act = act(config, "dense_act_fn", usual)?;
-    Ok(Mlp { gated: config.flag(&["is_gated_act"], gated)?, act, bias: false })
+    Ok(Mlp { gated: config.flag(&["is_gated_act"], gated)?, act, bias: false, out_bias: false })
 }
 
 fn head(from: &Sources) -> Result<Head, LoadError> {

@@ -65,7 +65,6 @@ pub const REASONS: &[(&str, &str)] = &[
         "deepseek_v32 minicpm3 kimi_k2 kimi_k25 longcat_flash glm_moe_dsa glm-dsa mistral4",
     ),
     ("its attention has sinks, an extra column of the softmax", "granite_swa mimo_v2_flash"),
-    ("its attention is computed in chunks, with scales that depend on positions", "llama4 llama4_text"),
     ("its attention runs over permutations of the text", "xlnet"),
     ("its attention is sparse, hashed or approximated", "reformer longformer big_bird nystromformer yoso mra"),
     ("its attention is the difference of two", "diffllama"),
@@ -93,7 +92,7 @@ pub const REASONS: &[(&str, &str)] = &[
     ),
     ("its attention heads are a mixture of experts too", "jetmoe"),
     // Encoders
-    ("it is BERT with rotary positions and gated MLPs", "nomic-bert-moe new gte neo-bert neobert"),
+    ("it is BERT with rotary positions and gated MLPs", "nomic-bert-moe neo-bert neobert"),
     ("it is XLM-RoBERTa with rotary positions, and an adapter for each task", "jina_embeddings_v3 jina-bert-v3"),
     ("it is BERT with linear biases for positions", "jina-bert-v2"),
     ("it is BERT with rotary positions", "roformer"),

@@ -14,6 +14,7 @@ const WRAPPERS: &[(&str, &str)] = &[
     ("gemma4", "gemma4_text"),
     ("qwen3_5", "qwen3_5_text"),
     ("qwen3_5_moe", "qwen3_5_moe_text"),
+    ("llama4", "llama4_text"),
     ("llava", "llama"),
     ("llava_next", "llama"),
     ("llava_next_video", "llama"),

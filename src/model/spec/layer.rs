@@ -10,11 +10,13 @@ pub struct Layer {
     pub mixer: Mixer,
     /// Factor on the scores, usually `1/sqrt(h)`.
     pub scale: f64,
-    /// How far attention sees, in tokens: to keys at most this far before the query, and in an encoder at most this far
-    /// after it. A sliding window of `w` in a decoder is a reach of `w - 1`.
-    pub reach: Option<usize>,
+    /// How far attention sees, if not everywhere.
+    pub reach: Option<Reach>,
     /// Which of the model's rotations queries and keys get.
     pub rope: Option<usize>,
+    /// Whether queries and keys pass the model's norm of them, and whether its queries grow, where it has either.
+    pub qk_norm: bool,
+    pub grows: bool,
     /// Whether there is a norm before attention, where the placement has one.
     pub ln1: bool,
     pub experts: bool,
@@ -31,6 +33,46 @@ pub struct Layer {
     /// Whether there is an MLP, dense or a mixture of experts.
     pub mlp: bool,
     pub factors: Factors,
+}
+
+/// Which keys a query sees by their positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Reach {
+    /// Those at most this far before it, in tokens, and in an encoder at most this far after it.
+    Within(usize),
+    /// Those in its chunk of so many tokens, which is never 0 (Llama 4).
+    Chunk(usize),
+}
+
+impl Reach {
+    /// That of a sliding window of `w` tokens in a decoder, the query among them.
+    pub fn window(w: usize) -> Reach {
+        Reach::Within(w.saturating_sub(1))
+    }
+
+    /// Whether a query at one position sees a key at another.
+    pub fn sees(self, query: usize, key: usize) -> bool {
+        match self {
+            Reach::Within(most) => query.abs_diff(key) <= most,
+            Reach::Chunk(size) => query / size == key / size,
+        }
+    }
+
+    /// Whether queries see all keys of a text of so many tokens.
+    pub fn is_whole(self, tokens: usize) -> bool {
+        match self {
+            Reach::Within(most) => most + 1 >= tokens,
+            Reach::Chunk(size) => size >= tokens,
+        }
+    }
+
+    /// The largest distance at which a query sees a key.
+    pub fn farthest(self) -> usize {
+        match self {
+            Reach::Within(most) => most,
+            Reach::Chunk(size) => size - 1,
+        }
+    }
 }
 
 /// Factors on projections (Falcon-H1): on queries, keys, values, and the gate of the MLP before its activation.
@@ -64,6 +106,8 @@ impl Layer {
             scale,
             reach: None,
             rope: None,
+            qk_norm: true,
+            grows: true,
             ln1: true,
             experts: false,
             weights: index,
@@ -90,6 +134,8 @@ pub struct Experts {
     pub router_bias: bool,
     /// Whether the three projections of an expert have biases.
     pub biases: bool,
+    /// Whether the weight of an expert multiplies what it reads, not what it makes (Llama 4).
+    pub weighs_input: bool,
     /// How gate and up are combined, where that is not their activation and product.
     pub clamped: Option<ClampedGate>,
     /// Whether the experts are next to the dense MLP, each with norms of its own and added together (Gemma 4).

@@ -21,7 +21,7 @@ mod router;
 pub use embed::{Alibi, Count, Embed, Masks, Positions, Projection, Waves};
 pub use head::{Classes, Dense, Head, Logits, Pool, Pooled, Pooling, Sentence, Transform};
 pub use latent::Latent;
-pub use layer::{ClampedGate, Experts, Factors, Layer, LayerInputs, SharedExpert};
+pub use layer::{ClampedGate, Experts, Factors, Layer, LayerInputs, Reach, SharedExpert};
 pub use mixer::{Delta, Learning, Mixer, Selective, ShortConvolution, SpaceFactors, SpaceNorm, StateSpace};
 pub use norm::{Gain, Norm, NormKind, Placement};
 pub use relative::{Adds, Buckets, Disentangled, Relative};
@@ -135,12 +135,16 @@ pub struct QkNorm {
     pub over: QkNormOver,
 }
 
-/// A factor on the query at position `p`: `1 + beta ln(1 + floor(p / every))` (Ministral 3).
+/// A factor on the query at position `p`: `1 + beta ln(1 + floor((p + first) / every))` (Ministral 3, Llama 4).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Growth {
     pub beta: f64,
     /// How many positions have the same factor.
     pub every: f64,
+    /// What the first position counts as.
+    pub first: f64,
+    /// Whether padding counts as positions (Llama 4).
+    pub by_column: bool,
 }
 
 /// Which features of a query or key are normalised together.
@@ -162,7 +166,10 @@ pub struct Mlp {
     /// `down(act(gate(x)) * up(x))` instead of `out(act(in(x)))`.
     pub gated: bool,
     pub act: Act,
+    /// Whether what reads the input has a bias.
     pub bias: bool,
+    /// Whether the last layer has one.
+    pub out_bias: bool,
 }
 
 /// Where residual connections start, and how what is added is scaled.

@@ -16,7 +16,7 @@ impl Builder<'_> {
         let (h, kv) = (spec.n_heads, spec.kv_heads_of(layer));
         let (width, value_width) = (spec.head_dim_of(layer), spec.value_dim_of(layer));
         let (out, values) = (|heads| Out::Heads(heads, width), |heads| Out::Heads(heads, value_width));
-        let normed = attention.qk_norm.is_some();
+        let normed = attention.qk_norm.is_some() && this.qk_norm;
         let own = this.keys_of.is_none();
         let [mut q, mut k, v] = match &attention.latent {
             Some(latent) => self.latent(layer, input, latent),
@@ -43,7 +43,7 @@ impl Builder<'_> {
             }
         }
         self.keys.insert(layer, [k, v]);
-        if attention.growth.is_some() {
+        if attention.growth.is_some() && this.grows {
             q = self.push(at(Part::GrownQ), Kernel::Grow, &[q], vec![], out(h));
         }
         let reach = this.reach;

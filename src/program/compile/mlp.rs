@@ -4,7 +4,7 @@ use super::{Builder, Out, with_bias};
 use crate::model::required_weights::{XIELU, expert_biases, expert_roles, shared_roles};
 use crate::model::role::{Role, WeightId};
 use crate::model::spec::{Act, Experts};
-use crate::program::{Kernel, Part};
+use crate::program::{Kernel, Mixing, Part};
 use crate::tensor::Axis::{Expert, Neuron};
 
 const PLAIN: Kernel = Kernel::Linear { heads: None, clip: None, factor: 1.0 };
@@ -39,7 +39,7 @@ impl Builder<'_> {
             };
             self.push(at(Part::MlpPost), kernel, &[pre], numbers, neurons())
         };
-        self.push(at(to), PLAIN, &[post], linear(Role::W_out, Role::b_out), self.stream())
+        self.push(at(to), PLAIN, &[post], with_bias(id, Role::W_out, Role::b_out, mlp.out_bias), self.stream())
     }
 
     /// A dense MLP, and experts that read the stream through a norm of their own, as their router does.
@@ -84,8 +84,8 @@ impl Builder<'_> {
         if let Some(shared) = &experts.shared {
             ids.extend(shared_roles(shared, gated).map(id));
         }
-        let Experts { biases, clamped, shared, .. } = *experts;
-        let kernel = Kernel::Experts { act: self.spec.mlp.act, gated, shared, biases, clamped };
+        let Experts { biases, clamped, shared, weighs_input, .. } = *experts;
+        let kernel = Kernel::Experts(Mixing { act: self.spec.mlp.act, gated, shared, biases, clamped, weighs_input });
         self.push(at(to), kernel, &[input, chosen, shares], ids, self.stream())
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use burn::tensor::{Bool, Tensor};
 
 use crate::model::input::Input;
-use crate::model::spec::{Blind, ModelSpec};
+use crate::model::spec::{Blind, ModelSpec, Reach};
 use crate::program::kernels::gpu::Seen;
 use crate::tensor::{Device, Value};
 
@@ -57,11 +57,11 @@ pub fn masks(
     positions: &[Vec<usize>],
     span: Range<usize>,
     device: &Device,
-) -> Vec<(Option<usize>, Mask)> {
-    let mut reaches: Vec<Option<usize>> = spec.layers.iter().map(|layer| layer.reach).collect();
+) -> Vec<(Option<Reach>, Mask)> {
+    let mut reaches: Vec<Option<Reach>> = spec.layers.iter().map(|layer| layer.reach).collect();
     reaches.sort_unstable();
     reaches.dedup();
-    let of = |reach: Option<usize>| {
+    let of = |reach: Option<Reach>| {
         let rule = Rule { causal: spec.attention.causal, reach, real: spec.attention.blind == Blind::Padding };
         Some((reach, mask(rule, spec.attention.blind, input, positions, span.clone(), device)?))
     };
@@ -71,7 +71,7 @@ pub fn masks(
 /// What a query sees of keys that are not padding.
 struct Rule {
     causal: bool,
-    reach: Option<usize>,
+    reach: Option<Reach>,
     /// Whether only queries that are not padding see anything.
     real: bool,
 }
@@ -80,7 +80,7 @@ impl Rule {
     /// Whether the query at column `q` sees the key at column `k`; distances are those of positions, so that padding
     /// between a prompt and what was generated does not count.
     fn sees(&self, q: usize, k: usize, row: &Row) -> bool {
-        let near = |reach: usize| row.positions[q].abs_diff(row.positions[k]) <= reach;
+        let near = |reach: Reach| reach.sees(row.positions[q], row.positions[k]);
         row.real[k] && (!self.real || row.real[q]) && (!self.causal || k <= q) && self.reach.is_none_or(near)
     }
 }
@@ -95,7 +95,7 @@ fn mask(
 ) -> Option<Mask> {
     let (keys, length) = (span.end, span.len());
     let padded = input.rows.iter().any(|row| row.mask[..keys].contains(&false));
-    let whole = (!rule.causal || length == 1) && rule.reach.is_none_or(|reach| reach + 1 >= keys);
+    let whole = (!rule.causal || length == 1) && rule.reach.is_none_or(|reach| reach.is_whole(keys));
     if whole && !padded {
         return None;
     }
@@ -160,7 +160,7 @@ impl Mask {
         if let Some(reach) = rule.reach {
             let here = row.positions[q];
             for (x, position) in seen.iter_mut().zip(&row.positions) {
-                *x = if position.abs_diff(here) > reach { f32::NEG_INFINITY } else { *x };
+                *x = if reach.sees(here, *position) { *x } else { f32::NEG_INFINITY };
             }
         }
         if *padded {
@@ -186,7 +186,7 @@ impl Mask {
             return None;
         }
         // Distances among padding are those of columns.
-        let near = |k: usize| (!rule.causal || k <= q) && rule.reach.is_none_or(|reach| q.abs_diff(k) <= reach);
+        let near = |k: usize| (!rule.causal || k <= q) && rule.reach.is_none_or(|reach| reach.sees(q, k));
         let sees = |k: usize| *blind != Blind::Visible || near(k);
         let seen = (0..keys).filter(|&k| sees(k)).count().max(1);
         Some((0..keys).map(|k| if sees(k) { 1.0 / seen as f32 } else { 0.0 }).collect())

@@ -18,7 +18,7 @@ pub(super) use rotation::Rotation;
 use crate::model::input::{Input, Row};
 use crate::model::placement::Placement;
 use crate::model::role::RolePlace;
-use crate::model::spec::{Count, Head, ModelSpec, Pool, Positions};
+use crate::model::spec::{Count, Head, ModelSpec, Pool, Positions, Reach};
 use crate::program::Along;
 use crate::tensor::{Device, Value};
 
@@ -45,7 +45,7 @@ pub struct Context {
     /// Whether those are the columns of the span in every row.
     pub(super) plain: bool,
     /// What is masked, for each reach of a layer; nothing is where there is none.
-    masks: Vec<(Option<usize>, Mask)>,
+    masks: Vec<(Option<Reach>, Mask)>,
     pub(super) bias: Option<Bias>,
     pub(super) rotations: Vec<Rotation>,
     /// Factors on queries, `[B or 1, T, 1, 1]`.
@@ -179,7 +179,10 @@ impl Context {
                 .iter()
                 .map(|rope| rotation::rotation(rope, input, &of_span(&positions), span.clone(), device))
                 .collect(),
-            growth: spec.attention.growth.map(|growth| rotation::factors(growth, &of_span(&positions), device)),
+            growth: spec
+                .attention
+                .growth
+                .map(|growth| rotation::factors(growth, &of_span(&positions), span.clone(), device)),
             pooled: match &spec.head {
                 Head::Bare { sentence: Some(sentence) } => pooled(sentence.skip),
                 _ => Pooled { mask: real.tensor(), numbers: real.tensor(), first: last_real.clone() },
@@ -271,7 +274,7 @@ impl Context {
     }
 
     /// What is masked where attention has that reach.
-    pub(super) fn mask(&self, reach: Option<usize>) -> Option<&Mask> {
+    pub(super) fn mask(&self, reach: Option<Reach>) -> Option<&Mask> {
         self.masks.iter().find(|(of, _)| *of == reach).map(|(_, mask)| mask)
     }
 }

@@ -58,10 +58,14 @@ pub fn rotation(rope: &Rope, input: &Input, positions: &[Vec<usize>], span: Rang
 }
 
 /// What queries are multiplied by at their positions, `[B or 1, T, 1, 1]`; in 32 bits, as in transformers.
-pub fn factors(growth: Growth, positions: &[Vec<usize>], device: &Device) -> Tensor<4> {
+pub fn factors(growth: Growth, positions: &[Vec<usize>], span: Range<usize>, device: &Device) -> Tensor<4> {
+    let columns = [span.collect::<Vec<usize>>()];
+    let positions = if growth.by_column { &columns } else { positions };
     let rows = if positions.iter().all(|row| *row == positions[0]) { positions.len().min(1) } else { positions.len() };
-    let of =
-        |position: &usize| 1.0 + growth.beta as f32 * (1.0 + (*position as f32 / growth.every as f32).floor()).ln();
+    let of = |position: &usize| {
+        let steps = ((*position as f32 + growth.first as f32) / growth.every as f32).floor();
+        1.0 + growth.beta as f32 * steps.ln_1p()
+    };
     let data: Vec<f32> = positions[..rows].iter().flatten().map(of).collect();
     let shape = [rows, data.len() / rows.max(1), 1, 1];
     Value::from_f32(data, &shape, device).tensor()

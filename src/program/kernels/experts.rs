@@ -32,6 +32,8 @@ pub struct Mixture<'a> {
     /// The expert that every token uses, and how much of it is added, `[d, 1]`, where that is not all.
     pub shared: Option<(Projections, Option<Value>)>,
     pub form: Form,
+    /// Whether shares multiply what an expert reads, not what it makes.
+    pub weighs_input: bool,
 }
 
 /// The weighted sum of what the chosen experts make of `x`, `[B, T, d]`, with the shared expert where there is one.
@@ -46,7 +48,7 @@ pub fn mix(x: &Value, chosen: &Value, shares: &Value, mixture: &Mixture) -> Resu
         let uses: Vec<usize> = (0..chosen.len()).filter(|&use_| chosen[use_] == number as i64).collect();
         if !uses.is_empty() {
             let tokens: Vec<usize> = uses.iter().map(|use_| use_ / per_token).collect();
-            sum = sum.add(&flat, &(mixture.experts)(number)?, mixture.form, &tokens, &shares, &uses);
+            sum = sum.add(&flat, &(mixture.experts)(number)?, mixture, &tokens, &shares, &uses);
         }
     }
     let mut out = sum.finish();
@@ -107,7 +109,7 @@ impl Sum {
         self,
         x: &Value,
         weights: &Projections,
-        form: Form,
+        mixture: &Mixture,
         tokens: &[usize],
         shares: &Value,
         uses: &[usize],
@@ -117,17 +119,19 @@ impl Sum {
             Value::from_i64(list.iter().map(|&i| i as i64).collect(), &[list.len()], &x.device()).int_tensor::<1>()
         };
         let rows = x.tensor::<3>().squeeze_dim::<2>(0).select(0, index(tokens)); // [n, d]
-        let made = expert(&Value::float(rows.unsqueeze::<3>()), weights, form); // [1, n, d]
+        let own_shares = || shares.tensor::<1>().select(0, index(uses)).reshape([uses.len(), 1]); // [n, 1]
+        let rows = if mixture.weighs_input { rows * own_shares() } else { rows };
+        let made = expert(&Value::float(rows.unsqueeze::<3>()), weights, mixture.form); // [1, n, d]
         let sum = match (self, made.host_f32(), shares.host_f32()) {
             (Sum::Host(mut sum, shape), Some(made), Some(shares)) => {
-                let shares = uses.iter().map(|&use_| shares.as_slice()[use_]);
+                let shares = uses.iter().map(|&use_| if mixture.weighs_input { 1.0 } else { shares.as_slice()[use_] });
                 host::add_rows(&mut sum, made.as_slice(), width, tokens, shares);
                 return Sum::Host(sum, shape);
             }
             (sum, ..) => sum.finish().tensor::<3>().squeeze_dim::<2>(0),
         };
-        let shares = shares.tensor::<1>().select(0, index(uses)).reshape([uses.len(), 1]);
-        let made = made.tensor::<3>().squeeze_dim::<2>(0) * shares; // [n, d]
+        let made = made.tensor::<3>().squeeze_dim::<2>(0); // [n, d]
+        let made = if mixture.weighs_input { made } else { made * own_shares() };
         Sum::Device(sum.select_assign(0, index(tokens), made, IndexingUpdateOp::Add))
     }
 

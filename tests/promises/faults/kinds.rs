@@ -3,7 +3,7 @@
 use llmdbg::model::Model;
 use llmdbg::model::role::Role::{self, *};
 use llmdbg::model::role::WeightId;
-use llmdbg::model::spec::{Act, Gain, Head, NormKind, Pairing, Pool, Positions, RopeScaling};
+use llmdbg::model::spec::{Act, Gain, Head, NormKind, Pairing, Pool, Positions, Reach, RopeScaling};
 use llmdbg::tensor::{Device, Value};
 
 /// A kind of fault.
@@ -225,7 +225,10 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         what: "window off by one",
         families: &["gpt2", "llama", "mistral", "qwen3", "opt"],
-        make: |m, layer| m.spec.layers[layer].reach = Some(m.spec.layers[layer].reach.map_or(6, |reach| reach + 1)),
+        make: |m, layer| {
+            let farthest = m.spec.layers[layer].reach.map_or(5, Reach::farthest);
+            m.spec.layers[layer].reach = Some(Reach::Within(farthest + 1));
+        },
         site: "blocks.*.attn.scores",
         reason: "the mask is different",
     },
@@ -368,6 +371,13 @@ pub const FAULTS: &[Fault] = &[
         },
         site: "blocks.*.attn.out",
         reason: "rounded to bf16 there",
+    },
+    Fault {
+        what: "weights on what experts make",
+        families: &["llama4_text"],
+        make: |m, _| m.spec.experts.as_mut().unwrap().weighs_input = false,
+        site: "blocks.1.mlp.out",
+        reason: "weights multiply what experts make there, not what they read",
     },
     Fault {
         what: "weights of experts not normalised",

@@ -10,7 +10,9 @@ pub use sizes::{HeadDim, Kv, Rules, Sizes};
 
 use crate::model::config::HfConfig;
 use crate::model::error::LoadError;
-use crate::model::spec::{Act, Attention, Blind, Embed, Head, Mlp, ModelSpec, Norm, Placement, Positions, Residual};
+use crate::model::spec::{
+    Act, Attention, Blind, Embed, Head, Mlp, ModelSpec, Norm, Placement, Positions, Reach, Residual,
+};
 
 /// A decoder with norms before attention and MLP, no positions, a gated MLP without biases and full attention: what
 /// families start from.
@@ -35,7 +37,7 @@ pub fn decoder(family: &str, sizes: &Sizes, norm: Norm, head: Head) -> ModelSpec
         relative: None,
         ropes: Vec::new(),
         attention: attention(),
-        mlp: Mlp { gated: true, act: Act::Silu, bias: false },
+        mlp: Mlp { gated: true, act: Act::Silu, bias: false, out_bias: false },
         experts: None,
         layers: sizes.layers(|_, layer| layer),
         residual: Residual::default(),
@@ -85,7 +87,14 @@ pub fn look_both_ways(config: &HfConfig, spec: &mut ModelSpec) -> Result<(), Loa
     }
     spec.attention.causal = false;
     for layer in &mut spec.layers {
-        layer.reach = layer.reach.map(|reach| reach + 1);
+        layer.reach = match layer.reach {
+            Some(Reach::Within(most)) => Some(Reach::Within(most + 1)),
+            Some(Reach::Chunk(_)) => {
+                let why = "attention in chunks is computed for decoders that see no later token";
+                return Err(config.unsupported(KEY, "false", why));
+            }
+            None => None,
+        };
     }
     Ok(())
 }
@@ -163,15 +172,30 @@ pub fn layer_kinds(config: &HfConfig, n_layers: usize, known: &[&str]) -> Result
     types.iter().take(n_layers).map(kind).collect::<Result<Vec<usize>, LoadError>>().map(Some)
 }
 
+/// Which layers rotate queries and keys: `no_rope_layers`, or all but every so many; this many unless a key says otherwise.
+pub fn rotating_layers(config: &HfConfig, n_layers: usize, every: usize) -> Result<Vec<bool>, LoadError> {
+    const KEY: &str = "no_rope_layers";
+    let every = config.opt_size(&["no_rope_layer_interval"])?.unwrap_or(every);
+    let rotates: Vec<bool> = match config.list(KEY)?.filter(|list| !list.is_empty()) {
+        // The name notwithstanding, 1 is for layers with rotation.
+        Some(list) => list.iter().map(|flag| flag.as_f64() != Some(0.0)).collect(),
+        None => (0..n_layers).map(|i| !(i + 1).is_multiple_of(every)).collect(),
+    };
+    if rotates.len() < n_layers {
+        return Err(config.bad(format!("{KEY:?} has {} entries for {n_layers} layers", rotates.len())));
+    }
+    Ok(rotates)
+}
+
 /// How far layers with a window of the configuration see.
 ///
 /// # Errors
 /// If there is such a layer and no window.
-pub fn reach(config: &HfConfig, sliding: &[bool], window: Option<usize>) -> Result<Vec<Option<usize>>, LoadError> {
+pub fn reach(config: &HfConfig, sliding: &[bool], window: Option<usize>) -> Result<Vec<Option<Reach>>, LoadError> {
     if window.is_none() && sliding.contains(&true) {
         return Err(config.bad("\"layer_types\" has layers with a window, and there is no \"sliding_window\""));
     }
-    Ok(sliding.iter().map(|sliding| window.filter(|_| *sliding).map(|window| window - 1)).collect())
+    Ok(sliding.iter().map(|sliding| window.filter(|_| *sliding).map(Reach::window)).collect())
 }
 
 /// A window that only some settings switch on. Where it is off, its value says nothing.

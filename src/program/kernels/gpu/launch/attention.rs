@@ -2,6 +2,7 @@
 
 use cubecl::prelude::*;
 
+use crate::model::spec::Reach;
 use crate::tensor::graphics::{DeviceF32, DeviceWords};
 use crate::tensor::graphics::{SHARED, UNITS, cubes, max_of_cube, ordered, sum_of_cube, unordered};
 
@@ -12,8 +13,8 @@ pub struct Seen {
     pub keys: DeviceWords,
     /// Whether keys after the query are masked.
     pub causal: bool,
-    /// The largest distance between positions.
-    pub reach: Option<usize>,
+    /// How far positions may be from each other.
+    pub reach: Option<Reach>,
     /// Whether only queries that are not padding see anything.
     pub real: bool,
     /// The column of the first query.

@@ -9,6 +9,7 @@ use super::Seen;
 use super::elementwise::tangent;
 use super::few::{self, few_by_terms_kernel, few_kernel};
 use super::tile::{self, TILE, tile_kernel};
+use crate::model::spec::Reach;
 use crate::tensor::graphics::stored::Form;
 use crate::tensor::graphics::{DeviceF32, DeviceWords, cubes};
 
@@ -74,6 +75,7 @@ pub struct Plan {
     pub masked: bool,
     pub causal: bool,
     pub near: bool,
+    pub chunked: bool,
     pub real: bool,
 }
 
@@ -104,6 +106,10 @@ pub fn finished(sum: f32, at: Place, more: &[f32], keys: &[u32], numbers: &Numbe
             let (here, there) = (keys[first + row] / 2u32, key / 2u32);
             let apart = if here > there { here - there } else { there - here };
             seen = seen && apart <= numbers.reach;
+        }
+        if comptime!(plan.chunked) {
+            let (here, there) = (keys[first + row] / 2u32, key / 2u32);
+            seen = seen && here / numbers.reach == there / numbers.reach;
         }
         if comptime!(plan.real) {
             seen = seen && keys[first + row] % 2u32 == 1u32;
@@ -189,11 +195,15 @@ pub fn product(
     let keys = seen.map_or(w.data, |seen| &seen.keys);
     let number = |n: Option<f64>| n.unwrap_or(1.0) as f32;
     let all_keys = seen.map_or(0, |seen| seen.keys.len());
+    let reach = seen.and_then(|seen| seen.reach);
     let numbers = NumbersLaunch::new(
         number(epilogue.scale),
         number(epilogue.cap),
         seen.map_or(0, |seen| seen.start as u32),
-        seen.and_then(|seen| seen.reach).map_or(0, |reach| u32::try_from(reach).unwrap_or(u32::MAX)),
+        reach.map_or(0, |reach| {
+            let (Reach::Within(far) | Reach::Chunk(far)) = reach;
+            u32::try_from(far).unwrap_or(u32::MAX)
+        }),
         more_start as u32,
         more_batch as u32,
         more_head as u32,
@@ -209,7 +219,8 @@ pub fn product(
         more: epilogue.more.is_some(),
         masked: seen.is_some(),
         causal: seen.is_some_and(|seen| seen.causal),
-        near: seen.is_some_and(|seen| seen.reach.is_some()),
+        near: matches!(reach, Some(Reach::Within(_))),
+        chunked: matches!(reach, Some(Reach::Chunk(_))),
         real: seen.is_some_and(|seen| seen.real),
     };
     // Vectors of four need rows that begin at multiples of four.
