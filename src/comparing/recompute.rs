@@ -50,8 +50,9 @@ pub fn recompute(run: &mut Run) -> Result<Vec<Recomputed>> {
     compute_anew(run, &input, &[], true, &mut |run, whole| {
         let op = &program.ops[whole.op];
         for (pass, span) in spans.iter().enumerate() {
-            // A state is that after its pass: of those before the last, one pass over the text has none.
-            if program.is_carried(whole.op) && pass + 1 < passes {
+            // A value without positions, such as a state or a score of the text, is that after its pass: of those before the
+            // last, one pass over the text has none.
+            if !op.axes.iter().any(|axis| axis.is_position()) && pass + 1 < passes {
                 continue;
             }
             let cached = run.value_at(Mark { pass, op: whole.op })?;

@@ -109,10 +109,12 @@ pub fn load_within(
     let mut sentences = Sentences::read(&model_files, &config, &named)?;
     sentences.add_weights(&model_files, &mut checkpoint)?;
     let tokenizer = sentences.with_tokenizer(tokenizer)?;
-    let mut notes = std::mem::take(&mut sentences.notes);
-    let from = Sources { config: &config, checkpoint: &checkpoint, sentence: sentences.after.as_ref() };
-    let spec = family.spec(&from)?;
+    let after = sentences.after.clone();
+    let from = Sources { config: &config, checkpoint: &checkpoint, sentence: after.as_ref() };
+    let mut spec = family.spec(&from)?;
     sentences.check(&spec)?;
+    sentences.add_answer(&config, &mut spec)?;
+    let mut notes = std::mem::take(&mut sentences.notes);
     let unknown = config.unread(&spec.family)?;
     if !unknown.is_empty() {
         notes.push(format!("not used of {}: {}", config.path(), unknown.join(", ")));

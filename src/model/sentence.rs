@@ -1,15 +1,16 @@
 //! What sentence-transformers does before and after the model: `modules.json` and the configurations it names.
 
 mod dense;
+mod reranker;
 
 use serde_json::{Map, Value as Json};
 
 use super::checkpoint::CheckpointFiles;
 use super::config::{HfConfig, parse_json, says_nothing};
 use super::error::LoadError;
-use super::spec::{Pooling, Sentence};
+use super::spec::{Pooling, Sentence, YesNo};
 use super::tokenizer::{Longest, Named, Tokenizer};
-pub use dense::dense_name;
+pub use dense::{OF_COLBERT, dense_name};
 
 /// The configuration of the model's own step, under the names that it has had.
 const TRANSFORMER: [&str; 7] = [
@@ -58,6 +59,10 @@ enum Asked {
     Value { key: &'static str, value: Json, file: &'static str },
     #[error("{key} in {file}")]
     Key { key: &'static str, file: &'static str },
+    #[error("scores of {0}")]
+    ScoresOf(String),
+    #[error("the activation {0:?} of scores")]
+    ActivationOfScores(String),
 }
 
 impl From<Asked> for NoEmbedding {
@@ -73,6 +78,8 @@ pub struct Sentences {
     pub prompt: Option<(String, String)>,
     /// What follows the model, if all of it can be computed.
     pub after: Option<Sentence>,
+    /// What a reranker makes of the logits of a model that predicts tokens.
+    pub answer: Option<YesNo>,
     pub notes: Vec<String>,
     longest: Option<Longest>,
     /// Folders of the layers after the pooling.
@@ -80,13 +87,21 @@ pub struct Sentences {
     lower: bool,
     /// Whether the pooling passes over the prompt.
     without_prompt: bool,
+    /// Whether it is a checkpoint of ColBERT itself, whose projection is among the weights of the model.
+    colbert: bool,
 }
 
 impl Sentences {
     /// Reads `modules.json` and what it names; nothing is done where there is no such file.
     pub fn read(files: &CheckpointFiles, config: &HfConfig, named: &Named) -> Result<Sentences, LoadError> {
         let mut all = Sentences::default();
-        let Some(text) = files.read("modules.json")? else { return Ok(all) };
+        let Some(text) = files.read("modules.json")? else {
+            all.colbert = config.architecture()? == Some(COLBERT);
+            if all.colbert {
+                all.notes.push(OF_TOKENS.into());
+            }
+            return Ok(all);
+        };
         let modules = parse_json(&files.path_of("modules.json"), &text)?;
         match all.modules(files, &modules) {
             Ok(after) => all.after = after,
@@ -95,12 +110,18 @@ impl Sentences {
                 "modules.json asks for {asked}: this is not computed, so there is no sentence embedding"
             )),
         }
-        if all.after.is_none() {
+        if all.answer.is_some() {
+            all.scores(files)?;
             return Ok(all);
         }
+        let Some(after) = &all.after else { return Ok(all) };
+        let of_tokens = after.poolings.is_empty();
+        let what = if of_tokens { "vectors of tokens" } else { "a sentence embedding" };
         if let Some(name) = config.architecture()?.filter(|name| !name.ends_with("Model")) {
-            all.notes
-                .push(format!("modules.json asks for a sentence embedding, so the head of {name} is not computed"));
+            all.notes.push(format!("modules.json asks for {what}, so the head of {name} is not computed"));
+        }
+        if of_tokens {
+            all.notes.push(OF_TOKENS.into());
         }
         if files.gguf().is_some() {
             all.notes.push(
@@ -127,7 +148,11 @@ impl Sentences {
     /// What the steps ask for; `None` if there is no pooling.
     fn modules(&mut self, files: &CheckpointFiles, modules: &Json) -> Result<Option<Sentence>, NoEmbedding> {
         let mut sentence: Option<Sentence> = None;
-        for module in modules.as_array().into_iter().flatten() {
+        let kind = |module: &Json| module.get("type").and_then(|value| value.as_str()).unwrap_or_default().to_owned();
+        let all = || modules.as_array().into_iter().flatten();
+        let has = |name: &str| all().any(|module| kind(module).ends_with(name));
+        let (scores, pools) = (has(".LogitScore"), has(".Pooling"));
+        for module in all() {
             let text = |key: &str| module.get(key).and_then(|value| value.as_str()).unwrap_or_default();
             let name = format!("{}/config.json", text("path"));
             let settings = || match files.read(&name)? {
@@ -135,7 +160,7 @@ impl Sentences {
                 None => Ok(None),
             };
             match text("type").rsplit('.').next().unwrap_or_default() {
-                "Transformer" => self.transformer(files)?,
+                "Transformer" => self.transformer(files, if scores { &FOR_SCORES } else { &FOR_EMBEDDINGS })?,
                 "Dropout" => {}
                 "Pooling" => {
                     let config = settings()?.ok_or(Asked::MissingPooling(name))?;
@@ -145,23 +170,36 @@ impl Sentences {
                 }
                 "Dense" => {
                     let config = settings()?.ok_or_else(|| Asked::Step("Dense".into()))?;
-                    // Before there is an embedding, there is nothing to read.
-                    let Some(sentence) = &mut sentence else { return Err(Asked::DenseOf("tokens".into()).into()) };
+                    let of_tokens = sentence.as_ref().is_none_or(|sentence| sentence.poolings.is_empty());
+                    // A pooling that follows would read what is made of tokens.
+                    if of_tokens && pools {
+                        return Err(Asked::DenseOf("tokens".into()).into());
+                    }
+                    let sentence = sentence.get_or_insert_with(of_each_token);
                     if sentence.normalize {
                         return Err(Asked::AfterUnitLength("Dense").into());
                     }
-                    sentence.dense.push(dense::read(&config)?);
+                    sentence.dense.push(dense::read(&config, if of_tokens { TOKENS } else { EMBEDDING })?);
                     self.folders.push(text("path").to_owned());
+                }
+                // Which tokens count in a comparison of texts; all have vectors.
+                "MultiVectorMask" => {}
+                "LogitScore" => {
+                    let config = settings()?.ok_or_else(|| Asked::Step("LogitScore".into()))?;
+                    self.answer = Some(reranker::yes_no(&config)?);
                 }
                 "Normalize" => {
                     let config = settings()?;
                     let of = config.as_ref().map_or(Ok(None), |config| config.str(&["module_input_name"]))?;
-                    if let Some(of) = of.filter(|of| *of != "sentence_embedding") {
-                        return Err(Asked::UnitLength(of.to_owned()).into());
-                    }
-                    // Before there is an embedding, nothing is divided.
-                    if let Some(sentence) = &mut sentence {
-                        sentence.normalize = true;
+                    match of.unwrap_or(EMBEDDING) {
+                        // Before there is an embedding, nothing is divided.
+                        EMBEDDING => {
+                            if let Some(sentence) = sentence.as_mut().filter(|sentence| !sentence.poolings.is_empty()) {
+                                sentence.normalize = true;
+                            }
+                        }
+                        TOKENS if !pools => sentence.get_or_insert_with(of_each_token).normalize = true,
+                        other => return Err(Asked::UnitLength(other.to_owned()).into()),
                     }
                 }
                 other => return Err(Asked::Step(other.to_owned()).into()),
@@ -171,7 +209,7 @@ impl Sentences {
     }
 
     /// Takes over the settings of the model's own step.
-    fn transformer(&mut self, files: &CheckpointFiles) -> Result<(), NoEmbedding> {
+    fn transformer(&mut self, files: &CheckpointFiles, expected: &[&str; 4]) -> Result<(), NoEmbedding> {
         let Some((name, text)) =
             TRANSFORMER.iter().find_map(|name| files.read(name).transpose().map(|text| (*name, text)))
         else {
@@ -187,14 +225,14 @@ impl Sentences {
         self.lower = config.flag(&["do_lower_case"], false)?;
         let text = config.json().get("modality_config").and_then(|all| all.get("text"));
         let output = |key: &str| text.and_then(|text| text.get(key));
-        let usual = [
-            ("transformer_task", config.json().get("transformer_task"), "feature-extraction"),
-            ("modality_config", output("method"), "forward"),
-            ("modality_config", output("method_output_name"), "last_hidden_state"),
-            ("module_output_name", config.json().get("module_output_name"), "token_embeddings"),
+        let said = [
+            ("transformer_task", config.json().get("transformer_task")),
+            ("modality_config", output("method")),
+            ("modality_config", output("method_output_name")),
+            ("module_output_name", config.json().get("module_output_name")),
         ];
-        for (key, value, expected) in usual {
-            if let Some(value) = value.filter(|value| !value.is_null() && *value != expected) {
+        for ((key, value), expected) in said.into_iter().zip(expected) {
+            if let Some(value) = value.filter(|value| !value.is_null() && *value != *expected) {
                 return Err(Asked::Value { key, value: value.clone(), file: name }.into());
             }
         }
@@ -217,7 +255,13 @@ impl Sentences {
     fn prompts(&mut self, files: &CheckpointFiles) -> Result<(), LoadError> {
         let Some(text) = files.read(WHOLE)? else { return Ok(()) };
         let config = HfConfig::parse(&files.path_of(WHOLE), &text)?;
-        if let Some(kind) = config.str(&["model_type"])?.filter(|kind| *kind != "SentenceTransformer") {
+        let of_tokens = self.after.as_ref().is_some_and(|after| after.poolings.is_empty());
+        let kinds: &[&str] = if of_tokens { &["MultiVectorEncoder", "ColBERT"] } else { &["SentenceTransformer"] };
+        // PyLate divides by the length without a step for it.
+        if let (Some(after), Some("ColBERT"), true) = (&mut self.after, config.str(&["model_type"])?, of_tokens) {
+            after.normalize = true;
+        }
+        if let Some(kind) = config.str(&["model_type"])?.filter(|kind| !kinds.contains(kind)) {
             self.after = None;
             self.notes.push(format!(
                 "modules.json describes a {kind}: this is not computed, so there is no sentence embedding"
@@ -273,6 +317,24 @@ impl Sentences {
         }
         Ok(Some(tokenizer))
     }
+}
+
+const EMBEDDING: &str = "sentence_embedding";
+const TOKENS: &str = "token_embeddings";
+
+/// The architecture of the files of ColBERT itself.
+const COLBERT: &str = "HF_ColBERT";
+
+const OF_TOKENS: &str = "every token of a text has a vector; marks of queries and documents, their expansion and tokens that do \
+                         not count are not added to a text";
+
+/// Task, method, and names of outputs of the model's own step, for embeddings and for scores by logits.
+const FOR_EMBEDDINGS: [&str; 4] = ["feature-extraction", "forward", "last_hidden_state", TOKENS];
+const FOR_SCORES: [&str; 4] = ["text-generation", "forward", "logits", "causal_logits"];
+
+/// A vector of each token, as the model has them.
+fn of_each_token() -> Sentence {
+    Sentence { poolings: Vec::new(), dense: Vec::new(), normalize: false, skip: 0 }
 }
 
 /// The poolings that are asked for, in the order in which sentence-transformers joins them; the mean if none is.

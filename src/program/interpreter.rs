@@ -189,6 +189,7 @@ fn computed(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> 
         }
         Kernel::Sentence(sentence) => heads::sentence(&inputs[0], sentence, context),
         Kernel::UnitLength => heads::unit_length(&inputs[0]),
+        Kernel::YesNo { yes, no } => heads::yes_no(&inputs[0], *yes, *no, context)?,
         Kernel::Dictionary(stage, coding) => {
             let coder = Coder { coding: *coding, ids: &op.weights, weights };
             match (stage, inputs) {

@@ -136,8 +136,10 @@ pub enum Kernel {
     Classify { project: bool, transform: Option<Transform> },
     /// A sentence embedding without the layers after its poolings, `d` or a multiple of it.
     Sentence(Sentence),
-    /// A vector divided by its length.
+    /// A vector, or that of each position, divided by its length.
     UnitLength,
+    /// The logit of one token at the last real position, less that of another where there is one: `1`.
+    YesNo { yes: u32, no: Option<u32> },
     /// A step of a dictionary of features.
     Dictionary(Stage, Coding),
 }
@@ -151,7 +153,7 @@ impl Kernel {
             }
             Kernel::Project | Kernel::Gain { .. } | Kernel::Output | Kernel::Features { .. } => true,
             Kernel::SharedKeys { .. } | Kernel::Rotate { .. } | Kernel::VectorLinear => true,
-            Kernel::PooledLinear(_) | Kernel::Pool(_) => true,
+            Kernel::PooledLinear(_) | Kernel::Pool(_) | Kernel::YesNo { .. } => true,
             Kernel::Linear { clip, .. } => clip.is_none(),
             Kernel::Unembed { softcap, .. } => softcap.is_none(),
             Kernel::Classify { transform, .. } => transform.is_none(),

@@ -78,6 +78,7 @@ mod reductions;
 mod refused;
 mod remote;
 mod renamed;
+mod rerankers;
 mod resuming;
 mod schema;
 mod scripts;

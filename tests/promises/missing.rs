@@ -84,6 +84,7 @@ const HEADS: &[(&str, &str, bool)] = &[
     ("qwen2", "lm_head.weight", false),
     ("qwen3", "lm_head.weight", false),
     ("qwen3_moe", "lm_head.weight", false),
+    ("qwen3-rerank", "lm_head.weight", false),
     ("qwen3_5_moe_text", "lm_head.weight", false),
     ("qwen3_5_text", "lm_head.weight", false),
     ("qwen3_next", "lm_head.weight", false),

@@ -19,7 +19,7 @@ const TOLERANCE: f64 = 1e-5;
 const TEXT: &str = "The dog sat on the mat and the cat ran away from the house.";
 
 /// A copy of a fixture without its references.
-fn copy(name: &str) -> TempDir {
+pub fn copy(name: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let mut left = vec![(fixture(name), folder.path().to_owned())];
     while let Some((from, to)) = left.pop() {
@@ -38,13 +38,13 @@ fn copy(name: &str) -> TempDir {
     folder
 }
 
-fn write(folder: &TempDir, name: &str, value: &Json) {
+pub fn write(folder: &TempDir, name: &str, value: &Json) {
     let path = folder.path().join(name);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, value.to_string()).unwrap();
 }
 
-fn place(folder: &TempDir) -> String {
+pub fn place(folder: &TempDir) -> String {
     folder.path().display().to_string()
 }
 

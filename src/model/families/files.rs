@@ -15,7 +15,7 @@ use crate::model::checkpoint::Checkpoint;
 use crate::model::error::LoadError;
 use crate::model::required_weights::{needed, shape_of};
 use crate::model::role::{Role, RoleKind, RolePlace, Stack, WeightId};
-use crate::model::sentence::dense_name;
+use crate::model::sentence::{OF_COLBERT, dense_name};
 use crate::model::spec::{Head, Logits, ModelSpec};
 
 pub use super::entry::{
@@ -334,7 +334,8 @@ impl<'a> Places<'a> {
         };
         let files = self.files;
         if let (Role::DenseW | Role::DenseB, Some(index)) = (id.role, id.index) {
-            let name = dense_name(usize::from(index), if id.role == Role::DenseW { "weight" } else { "bias" });
+            let own = dense_name(usize::from(index), if id.role == Role::DenseW { "weight" } else { "bias" });
+            let name = self.first_there(vec![own, OF_COLBERT.to_owned()])?;
             return Some(Source { name, layout, part: None });
         }
         let Some(layer) = id.layer else {

@@ -37,11 +37,13 @@ pub enum Head {
 impl Head {
     pub fn describe(&self) -> String {
         match self {
+            Head::CausalLm(Logits { answer: Some(_), .. }) => "causal LM that scores pairs".to_owned(),
             Head::CausalLm(_) => "causal LM".to_owned(),
             Head::MaskedLm { .. } => "masked LM".to_owned(),
             Head::Sequence { classes, .. } => format!("{} classes", classes.labels.len()),
             Head::Token { question: true, .. } => "question answering".to_owned(),
             Head::Token { classes, .. } => format!("{} classes of tokens", classes.labels.len()),
+            Head::Bare { sentence: Some(sentence) } if sentence.poolings.is_empty() => "vectors of tokens".to_owned(),
             Head::Bare { sentence: Some(_) } => "sentence embedding".to_owned(),
             Head::Bare { sentence: None } => "no head".to_owned(),
         }
@@ -57,12 +59,25 @@ pub struct Logits {
     pub scale: f64,
     /// `cap tanh(logit / cap)` (Gemma 2).
     pub softcap: Option<f64>,
+    /// The score of a reranker.
+    #[serde(default)]
+    pub answer: Option<YesNo>,
+}
+
+/// What a reranker that predicts tokens makes of the logits at the last real position: `act(logit[yes] - logit[no])`, without
+/// `no` `act(logit[yes])` (LogitScore of sentence-transformers).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct YesNo {
+    /// Ids of tokens.
+    pub yes: u32,
+    pub no: Option<u32>,
+    pub act: Act,
 }
 
 impl Logits {
     /// Products with the rows of a matrix, nothing else.
     pub fn plain(tied: bool) -> Logits {
-        Logits { tied, bias: false, scale: 1.0, softcap: None }
+        Logits { tied, bias: false, scale: 1.0, softcap: None, answer: None }
     }
 }
 
@@ -107,7 +122,8 @@ pub struct Classes {
 /// What sentence-transformers makes of the last hidden state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sentence {
-    /// Vectors that are put one after the other; usually there is one.
+    /// Vectors that are put one after the other; usually there is one. Without any, every token has a vector of its own
+    /// (ColBERT).
     pub poolings: Vec<Pooling>,
     /// Layers that these pass, one after the other.
     #[serde(default)]

@@ -19,7 +19,7 @@ mod rope;
 mod router;
 
 pub use embed::{Alibi, Count, Embed, Masks, Positions, Projection, Waves};
-pub use head::{Classes, Dense, Head, Logits, Pool, Pooled, Pooling, Sentence, Transform};
+pub use head::{Classes, Dense, Head, Logits, Pool, Pooled, Pooling, Sentence, Transform, YesNo};
 pub use latent::Latent;
 pub use layer::{ClampedGate, Experts, Factors, Layer, LayerInputs, Reach, SharedExpert};
 pub use mixer::{Delta, Learning, Mixer, Selective, ShortConvolution, SpaceFactors, SpaceNorm, StateSpace};

@@ -3,7 +3,7 @@
 use super::{Builder, Out, with_bias};
 use crate::model::required_weights::{last_width, norm_roles};
 use crate::model::role::{Role, WeightId};
-use crate::model::spec::{Head, Logits, Pooled, Projection, Sentence, Transform};
+use crate::model::spec::{Head, Logits, Pooled, Projection, Sentence, Transform, YesNo};
 use crate::program::Kernel;
 use crate::tensor::Axis::{Dim, Label, Vocab};
 
@@ -15,10 +15,18 @@ impl Builder<'_> {
             false => last,
         };
         match &spec.head {
-            Head::CausalLm(logits) => self.unembed(hidden, logits, self.projects()),
+            Head::CausalLm(logits) => {
+                let last = self.unembed(hidden, logits, self.projects());
+                if let Some(YesNo { yes, no, act }) = logits.answer {
+                    let kernel = Kernel::YesNo { yes, no };
+                    let score = self.push("yes_no".into(), kernel, &[last], vec![], Out::Vector(Dim, 1));
+                    let act = Kernel::ActivationNorm(act, None);
+                    self.push("scores".into(), act, &[score], vec![], Out::Vector(Dim, 1));
+                }
+            }
             Head::MaskedLm { transform, logits } => {
                 let read = transform.as_ref().map_or(hidden, |transform| self.masked(hidden, transform));
-                self.unembed(read, logits, false);
+                let _ = self.unembed(read, logits, false);
             }
             Head::Sequence { pooled, classes, scores } => {
                 let vector = self.pooled(hidden, pooled);
@@ -51,11 +59,11 @@ impl Builder<'_> {
         self.projects().then(|| WeightId::global(Role::UnembedProjW))
     }
 
-    fn unembed(&mut self, hidden: usize, logits: &Logits, project: bool) {
+    fn unembed(&mut self, hidden: usize, logits: &Logits, project: bool) -> usize {
         let mut weights = dense(Role::W_U, Role::b_U, logits.bias);
         weights.extend(self.projection().filter(|_| project));
         let kernel = Kernel::Unembed { project, scale: logits.scale, softcap: logits.softcap };
-        self.push("logits".into(), kernel, &[hidden], weights, Out::Rows(Vocab, self.spec.vocab));
+        self.push("logits".into(), kernel, &[hidden], weights, Out::Rows(Vocab, self.spec.vocab))
     }
 
     fn masked(&mut self, hidden: usize, transform: &Transform) -> usize {
@@ -93,7 +101,25 @@ impl Builder<'_> {
         self.push("pooler.out".into(), kernel, &[pre], norm_weights(transform), out)
     }
 
+    /// A vector for each token.
+    fn vectors(&mut self, hidden: usize, sentence: &Sentence) {
+        let (mut last, mut width) = (hidden, self.spec.d_model);
+        for (index, layer) in sentence.dense.iter().enumerate() {
+            width = layer.output;
+            let weights = with_bias(|role| WeightId::numbered(index, role), Role::DenseW, Role::DenseB, layer.bias);
+            let out = || Out::Rows(Dim, width);
+            let linear = Kernel::Linear { heads: None, clip: None, factor: 1.0 };
+            let pre = self.push(format!("dense.{index}.pre"), linear, &[last], weights, out());
+            last = self.push(format!("dense.{index}.out"), Kernel::Activation(layer.act), &[pre], vec![], out());
+        }
+        let kernel = if sentence.normalize { Kernel::UnitLength } else { Kernel::Same };
+        self.push("vectors".into(), kernel, &[last], vec![], Out::Rows(Dim, width));
+    }
+
     fn sentence(&mut self, hidden: usize, sentence: &Sentence) {
+        if sentence.poolings.is_empty() {
+            return self.vectors(hidden, sentence);
+        }
         let width = self.spec.d_model * sentence.poolings.len();
         if sentence.dense.is_empty() {
             let out = Out::Vector(Dim, width);

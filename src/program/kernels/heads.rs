@@ -6,7 +6,8 @@ use super::{basic, norm};
 use crate::model::spec::{Norm, Pool, Pooling, Sentence, Transform};
 use crate::program::Context;
 use crate::program::context::Pooled;
-use crate::tensor::Value;
+use crate::tensor::ops::Slice;
+use crate::tensor::{TensorError, Value};
 
 /// The vector that a classifier reads: `[B, T, d]` to `[B, d]`.
 pub fn pool(x: &Value, pool: Pool, context: &Context) -> Value {
@@ -49,11 +50,38 @@ pub fn sentence(x: &Value, sentence: &Sentence, context: &Context) -> Value {
     if sentence.normalize { unit_length(&joined) } else { joined }
 }
 
-/// A vector for each row, `[B, d]`, divided by its length.
+/// A vector for each row, `[B, d]`, or for each position, `[B, T, d]`, divided by its length.
 pub fn unit_length(x: &Value) -> Value {
-    let x = x.tensor::<2>();
-    let length = x.clone().square().sum_dim(1).sqrt().clamp_min(1e-12); // [B, 1]
-    Value::float(x / length)
+    let shape = x.shape().to_vec();
+    let width = shape.last().copied().unwrap_or(1).max(1);
+    let flat = x.clone().reshaped(&[x.count() / width, width]).tensor::<2>(); // [n, d]
+    let length = flat.clone().square().sum_dim(1).sqrt().clamp_min(1e-12); // [n, 1]
+    Value::float(flat / length).reshaped(&shape)
+}
+
+/// The logit of a token at the last real position of each row, less that of another: `[B, T, V]` to `[B, 1]`. Of logits in
+/// pieces only these are computed.
+pub fn yes_no(logits: &Value, yes: u32, no: Option<u32>, context: &Context) -> Result<Value, TensorError> {
+    let [rows, _, _] = *logits.shape() else { panic!("logits of positions") };
+    if !logits.is_in_pieces() {
+        let last = at(logits.tensor::<3>(), &context.last_real); // [B, V]
+        let of = |id: u32| last.clone().narrow(1, id as usize, 1); // [B, 1]
+        return Ok(Value::float(match no {
+            Some(no) => of(yes) - of(no),
+            None => of(yes),
+        }));
+    }
+    let of = |row: usize, at: i64, id: u32| -> Result<f32, TensorError> {
+        let one = logits.slice(&[Slice::At(row), Slice::At(at as usize), Slice::At(id as usize)])?;
+        Ok(one.read_f32()?.first().copied().unwrap_or(f32::NAN))
+    };
+    let places = context.last_real.read_i64()?;
+    let score = |(row, at): (usize, &i64)| match no {
+        Some(no) => Ok(of(row, *at, yes)? - of(row, *at, no)?),
+        None => of(row, *at, yes),
+    };
+    let scores = places.iter().enumerate().map(score).collect::<Result<Vec<f32>, TensorError>>()?;
+    Ok(Value::from_f32(scores, &[rows, 1], &logits.device()))
 }
 
 fn pooled(x: Tensor<3>, pooling: Pooling, context: &Context) -> Tensor<2> {
