@@ -125,7 +125,7 @@ fn the_list_of_models_has_families_types_and_reasons() {
     let mut out = Vec::new();
     models::list(&mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
-    for part in ["  gpt2 gpt-sw3 ", "  arcee bert bloom ", "  f64 f32 f16 ", "network:\n    rwkv rwkv5 "] {
+    for part in ["  gpt2 gpt-sw3 ", "  apertus arcee bert ", "  f64 f32 f16 ", "network:\n    rwkv rwkv5 "] {
         assert!(text.contains(part), "{part}: {text}");
     }
 }

@@ -122,6 +122,7 @@ pub fn file_shape(spec: &ModelSpec, load: &Load) -> Vec<usize> {
     let one = match load.layout {
         Layout::InOut => vec![inputs, outputs],
         Layout::OutIn => vec![outputs, inputs],
+        Layout::Heads(heads) => vec![heads, inputs, outputs / heads.max(1)],
         Layout::Channels => vec![shapes.iter().filter_map(|shape| shape.first()).sum(), 1, shapes[0][1]],
         Layout::Vector => vec![outputs],
         Layout::Row => vec![1, outputs],

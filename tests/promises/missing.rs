@@ -391,6 +391,9 @@ fn gguf(name: &str) -> PathBuf {
 /// What files of llama.cpp may leave out, tried with llama.cpp itself: the head where it is the embedding then, and factors and biases that
 /// a model need not have. Everything else it refuses, too.
 const OPTIONAL: &[(&str, &str)] = &[
+    ("apertus", "rope_freqs.weight"),
+    ("deepseek2", "output.weight"),
+    ("deepseek3", "output.weight"),
     ("exaone4", "output.weight"),
     ("exaone4", "rope_freqs.weight"),
     ("falcon-h1", "blk.*.ssm_conv1d.bias"),
@@ -405,7 +408,9 @@ const OPTIONAL: &[(&str, &str)] = &[
     ("jais2", "output.weight"),
     ("llama", "output.weight"),
     ("llama", "rope_freqs.weight"),
+    ("llama4", "output.weight"),
     ("mamba2", "output.weight"),
+    ("minicpm", "output.weight"),
     ("mistral", "output.weight"),
     ("mistral3", "output.weight"),
     ("mixtral", "output.weight"),
@@ -417,6 +422,7 @@ const OPTIONAL: &[(&str, &str)] = &[
     ("qwen3", "output.weight"),
     ("qwen35", "output.weight"),
     ("qwen3_moe", "output.weight"),
+    ("qwen3next", "output.weight"),
     ("seed_oss", "output.weight"),
 ];
 

@@ -12,6 +12,9 @@ const ATTENTION: &[Entry] = &[
     Entry::Latent("self_attn.kv_a_proj_with_mqa"),
     weight("self_attn.kv_a_layernorm", KvLatentNormW),
     Entry::KeysValues("self_attn.kv_b_proj"),
+    // As GGUF files have them apart.
+    Entry::ByHead("self_attn.k_b_proj.weight", W_UK),
+    weight("self_attn.v_b_proj", W_UV),
     both("self_attn.o_proj", W_O, b_O),
 ];
 static FILES: Files = Files {

@@ -22,6 +22,8 @@ pub enum Entry {
     KeysValues(&'static str),
     /// Several weights in one tensor, by the ends of its name: those that it holds, in its order.
     Joined(&'static str, fn(&ModelSpec, WeightId) -> Option<Joined>),
+    /// One tensor by its whole name, of each head a matrix `[in, out]`.
+    ByHead(&'static str, Role),
     /// Gate and up projection in one linear layer, gate first.
     GateUp(&'static str),
     /// `path.0.weight`, `path.1.weight`, ...: one for each head.
@@ -190,6 +192,9 @@ pub fn in_block(entry: &Entry, base: &str, id: WeightId, layout: Layout, spec: &
         }
         (Entry::Named(name, role, layout), None) if *role == id.role => {
             Some(Source { name: format!("{base}{name}"), layout: *layout, part: None })
+        }
+        (Entry::ByHead(name, role), None) if *role == id.role => {
+            Some(Source { name: format!("{base}{name}"), layout: Layout::Heads(spec.n_heads), part: None })
         }
         (Entry::Each(path, role), Some(head)) if *role == id.role => alone(format!("{base}{path}.{head}.weight")),
         (Entry::Experts(path, names), Some(expert)) => {

@@ -4,7 +4,24 @@
 use super::encoder::{EncoderHead, encoder, first, transform};
 use super::prelude::*;
 
-static FILES: Files = Files {
+static FILES: Files = Files { block: &[&[Entry::Qkv("attention.qkv_proj", Split::Concat)], BLOCK], ..NAMES };
+static APART: Files = Files {
+    block: &[
+        &[both("attention.q_proj", W_Q, b_Q), both("attention.k_proj", W_K, b_K), both("attention.v_proj", W_V, b_V)],
+        BLOCK,
+    ],
+    ..NAMES
+};
+
+const BLOCK: &[Entry] = &[
+    both("attention.o_proj", W_O, b_O),
+    both("attn_ln", Ln1W, Ln1B),
+    Entry::Joined("mlp.up_gate_proj.weight", up_and_gate),
+    both("mlp.down_proj", W_out, b_out),
+    both("mlp_ln", Ln2W, Ln2B),
+];
+
+const NAMES: Files = Files {
     body: "new.",
     before: &[
         weight("embeddings.word_embeddings", W_E),
@@ -12,17 +29,7 @@ static FILES: Files = Files {
         both("embeddings.LayerNorm", EmbedLnW, EmbedLnB),
     ],
     blocks: "encoder.layer",
-    block: &[&[
-        Entry::Qkv("attention.qkv_proj", Split::Concat),
-        both("attention.q_proj", W_Q, b_Q),
-        both("attention.k_proj", W_K, b_K),
-        both("attention.v_proj", W_V, b_V),
-        both("attention.o_proj", W_O, b_O),
-        both("attn_ln", Ln1W, Ln1B),
-        Entry::Joined("mlp.up_gate_proj.weight", up_and_gate),
-        both("mlp.down_proj", W_out, b_out),
-        both("mlp_ln", Ln2W, Ln2B),
-    ]],
+    block: &[],
     linear: Layout::OutIn,
     after: &[both("pooler.dense", PoolerW, PoolerB)],
     heads: &[
@@ -35,7 +42,12 @@ static FILES: Files = Files {
     elsewhere: &[],
 };
 
-pub static FAMILY: Family = Family::new(&["new", "gte"], &FILES, spec);
+pub static FAMILY: Family = Family::new(&["new", "gte"], &FILES, spec).with_names(names);
+
+/// Queries, keys and values are in one matrix unless the configuration says otherwise.
+fn names(spec: &ModelSpec, from: &Sources) -> Result<TensorNames, LoadError> {
+    if from.config.flag(&["pack_qkv"], true)? { FILES.names(spec, from) } else { APART.names(spec, from) }
+}
 
 fn up_and_gate(spec: &ModelSpec, _: crate::model::role::WeightId) -> Option<Joined> {
     Some(Joined { roles: vec![W_in, W_gate], sizes: vec![spec.d_mlp; 2], rounds: 1 })

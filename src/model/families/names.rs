@@ -8,6 +8,8 @@ pub enum Layout {
     InOut,
     /// A linear layer as `[out, in]` (everyone else's `Linear`).
     OutIn,
+    /// A linear layer of so many heads, each as `[in, out]` and one after the other: `[heads, in, out]`.
+    Heads(usize),
     /// A convolution of each channel, as `[channels, 1, taps]`; in memory `[channels, taps]`.
     Channels,
     /// One axis: gains and biases.

@@ -48,7 +48,7 @@ pub const REASONS: &[(&str, &str)] = &[
     ),
     ("it writes texts by filling masks step by step instead of one token after another", "dream llada Dream"),
     // Names that GGUF files have for what is read from safetensors
-    ("its family is read from safetensors only", "deepseek2 qwen3next qwen35moe"),
+    ("its family is read from safetensors only", "qwen35moe"),
     // Other layers than attention
     ("it is a recurrent network", "rwkv rwkv5 rwkv6 rwkv6qwen2 rwkv7 arwkv7 xlstm"),
     (

@@ -14,6 +14,12 @@ impl Weights {
         let mut parts = Vec::new();
         for id in &file.uses {
             let Some(value) = self.whole(*id)? else { return Ok(None) };
+            if let Layout::Heads(heads) = layout {
+                let width = value.shape().get(1).copied().unwrap_or(0) / heads.max(1);
+                let of = |head| Slice::Range { start: head * width, end: (head + 1) * width, step: 1 };
+                let each = (0..heads).map(|head| value.slice(&[Slice::All, of(head)]));
+                return Value::concat(&each.collect::<Result<Vec<_>, _>>()?, 0)?.reshape(&file.shape).map(Some);
+            }
             parts.push(if matches!(layout, Layout::OutIn | Layout::InOut) { value.transpose() } else { value });
         }
         let each = (parts.len() / file.stack.unwrap_or(1).max(1)).max(1);
@@ -65,6 +71,10 @@ impl Weights {
                 only,
                 match layout {
                     Layout::OutIn => value.reshape(&[shape[1], shape[0]])?.transpose(),
+                    Layout::Heads(heads) => {
+                        let each = (0..heads).map(|head| value.slice(&[Slice::At(head)]));
+                        Value::concat(&each.collect::<Result<Vec<_>, _>>()?, 1)?
+                    }
                     _ => value.reshape(&shape)?,
                 },
             )]);

@@ -83,7 +83,7 @@ impl Source {
     }
 
     fn turned(&self) -> bool {
-        matches!(self.layout, Layout::OutIn | Layout::InOut) && self.shape.len() == 2
+        matches!(self.layout, Layout::OutIn | Layout::InOut | Layout::Heads(_)) && self.shape.len() == 2
     }
 
     fn form(&self, entry: &TensorEntry, holding: &Holding) -> Form {
@@ -102,7 +102,7 @@ impl Source {
         let halves = matches!(kind, StoredType::BF16 | StoredType::F16);
         match self.layout {
             Layout::InOut if halves && TensorReader::in_order(entry) => Form::Turned(kind),
-            Layout::InOut | Layout::Vector | Layout::Row | Layout::Channels => Form::Dense,
+            Layout::InOut | Layout::Heads(_) | Layout::Vector | Layout::Row | Layout::Channels => Form::Dense,
             Layout::OutIn | Layout::Table => {
                 let width = entry.shape.last().copied().unwrap_or(1);
                 let rows = [self.offset, self.run, self.period].iter().all(|n| n.is_multiple_of(width.max(1)));
@@ -264,7 +264,14 @@ impl Source {
         let value = match self.shape[..] {
             // A linear weight stays as `[out, in]`, which is how products read it fastest.
             [from, to] if self.turned() => {
-                let data = if self.layout == Layout::InOut { transposed(data, from, to) } else { data };
+                let data = match self.layout {
+                    Layout::InOut => transposed(data, from, to),
+                    Layout::Heads(heads) => {
+                        let width = to / heads.max(1);
+                        data.chunks(from * width).flat_map(|one| transposed(one.to_vec(), from, width)).collect()
+                    }
+                    _ => data,
+                };
                 upload(data, &[to, from]).transpose()
             }
             _ => upload(data, &self.shape),

@@ -200,6 +200,16 @@ impl<'a> Facts<'a> {
         Ok(Some(floats))
     }
 
+    /// Where the numbers of a list of 32-bit floats are in the file, of which there must be so many.
+    pub fn places(&self, key: &str, count: usize) -> Result<Vec<std::ops::Range<usize>>, LoadError> {
+        match self.get(key) {
+            Some(Value::Array { element: Kind::F32, count: found, range }) if *found == count => {
+                Ok((0..count).map(|i| range.start + 4 * i..range.start + 4 * (i + 1)).collect())
+            }
+            _ => Err(self.wrong(key, "a 32-bit float for every block")),
+        }
+    }
+
     /// Number of blocks. Each has its own tensors, so there cannot be more than tensors.
     pub fn blocks(&self) -> Result<usize, LoadError> {
         let (blocks, tensors) = (self.need_size("block_count")?, self.tensors.len());

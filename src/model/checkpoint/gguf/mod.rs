@@ -158,8 +158,8 @@ impl GgufModel {
     pub fn checkpoint(&self) -> Result<Checkpoint, LoadError> {
         let description = arch::describe(&Facts::of(self)?)?;
         let (mut files, mut aside) = (Vec::new(), Vec::new());
-        for file in &self.files {
-            let (table, useless) = view::table(file, &description)?;
+        for (number, file) in self.files.iter().enumerate() {
+            let (table, useless) = view::table(file, number == 0, &description)?;
             files.push(table);
             aside.extend(useless);
         }

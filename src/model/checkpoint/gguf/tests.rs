@@ -182,7 +182,7 @@ fn the_configuration_is_that_of_the_checkpoint() {
             }
             let same = match (value.as_f64(), wanted.as_f64()) {
                 (Some(a), Some(b)) => (a - b).abs() <= 1e-7 * b.abs(),
-                _ => value == wanted || key == "rope_scaling" && same_scaling(value, wanted),
+                _ => value == wanted || key == "rope_scaling" && same_scaling(value, wanted, &theirs),
             };
             // llama.cpp's converters guess these, or take them from elsewhere.
             let unsaid = [
@@ -206,8 +206,17 @@ fn the_configuration_is_that_of_the_checkpoint() {
     }
 }
 
-fn same_scaling(ours: &Json, theirs: &Json) -> bool {
+/// Whether two scalings do the same to the angles of this configuration. Files have the factors of llama3's and not what they were made of,
+/// of which several kinds may give the same few factors.
+fn same_scaling(ours: &Json, theirs: &Json, config: &Map<String, Json>) -> bool {
     let kind = |scaling: &Json| scaling.get("rope_type").or(scaling.get("type")).cloned();
+    if kind(ours) == kind(theirs) && kind(ours).as_ref().and_then(Json::as_str) == Some("llama3") {
+        let number = |key: &str| config.get(key).and_then(Json::as_f64);
+        let width = number("head_dim")
+            .unwrap_or_else(|| number("hidden_size").unwrap() / number("num_attention_heads").unwrap());
+        let factors = [ours, theirs].map(|scaling| llama3_factors(scaling, number("rope_theta").unwrap(), width));
+        return factors[0].iter().zip(&factors[1]).all(|(a, b)| (a - b).abs() <= 1e-5 * b);
+    }
     kind(ours) == kind(theirs)
         && ours.as_object().unwrap().iter().all(|(key, value)| match (theirs.get(key), value.as_f64()) {
             (Some(wanted), Some(value)) => (value - wanted.as_f64().unwrap()).abs() <= 1e-6 * value.abs(),
@@ -293,4 +302,24 @@ proptest! {
         let bytes = fs::read(fixtures_own().join("llama-legacy.f32.gguf")).unwrap();
         prop_assert!(GgufModel::from_vec("m.gguf", bytes[..cut].to_vec()).is_err());
     }
+}
+
+/// By what the wavelength of each angle is multiplied (`_compute_llama3_parameters` of transformers).
+fn llama3_factors(scaling: &Json, base: f64, width: f64) -> Vec<f64> {
+    let of = |key: &str| scaling[key].as_f64().unwrap();
+    let (factor, low, high) = (of("factor"), of("low_freq_factor"), of("high_freq_factor"));
+    let length = of("original_max_position_embeddings");
+    (0..width as usize / 2)
+        .map(|i| {
+            let wave = 2.0 * std::f64::consts::PI * base.powf(2.0 * i as f64 / width);
+            match wave {
+                wave if wave < length / high => 1.0,
+                wave if wave > length / low => factor,
+                wave => {
+                    let smooth = (length / wave - low) / (high - low);
+                    1.0 / ((1.0 - smooth) / factor + smooth)
+                }
+            }
+        })
+        .collect()
 }

@@ -7,11 +7,15 @@ use super::arch::{Description, Done};
 use super::header::TensorInfo;
 use crate::model::checkpoint::arrange::{Arrange, RowOrder};
 use crate::model::checkpoint::tensor_file::Place;
-use crate::model::checkpoint::{TensorEntry, TensorFile};
+use crate::model::checkpoint::{StoredType, TensorEntry, TensorFile};
 use crate::model::error::LoadError;
 
 /// One file as a table of tensors, and those of its tensors that are not weights, with what they are for.
-pub fn table(file: &Gguf, description: &Description) -> Result<(TensorFile, Vec<(TensorEntry, String)>), LoadError> {
+pub fn table(
+    file: &Gguf,
+    first: bool,
+    description: &Description,
+) -> Result<(TensorFile, Vec<(TensorEntry, String)>), LoadError> {
     let (mut entries, mut aside) = (Vec::new(), Vec::new());
     for tensor in &file.header.tensors {
         let (stem, suffix) = split(&tensor.name);
@@ -25,6 +29,11 @@ pub fn table(file: &Gguf, description: &Description) -> Result<(TensorFile, Vec<
             None => entries.push(entry(tensor.name.clone(), tensor)),
         }
     }
+    // What is in the metadata is in the first file of several.
+    let given = description.given.iter().filter(|_| first);
+    entries.extend(
+        given.map(|(name, shape, range)| TensorEntry::new(name.clone(), StoredType::F32, shape.clone(), range.clone())),
+    );
     let size = file.bytes.all().len() as u64;
     Ok((TensorFile { path: file.path.clone(), size, bytes: file.bytes.clone(), entries }, aside))
 }
@@ -85,6 +94,11 @@ fn named(
         Done::Reordered(rows) => reorder(&mut one, *rows).ok_or_else(|| fail("cannot be split into its heads"))?,
         Done::OneAdded if is_weight => one.arrange = Arrange { shift: -1.0, ..Arrange::SAME },
         Done::OneAdded => {}
+        Done::Level => {
+            if let [first, second, rest @ ..] = &one.shape[..] {
+                one.shape = [&[first.saturating_mul(*second)], rest].concat();
+            }
+        }
         Done::Folded => one.shape = vec![one.shape.iter().product()],
         Done::Channels if is_weight => one.shape.insert(1.min(one.shape.len()), 1),
         Done::Channels => {}

@@ -30,6 +30,25 @@ pub fn hunyuan(facts: &Facts) -> Result<Description, LoadError> {
         ]))
 }
 
+/// Apertus: no gates, and the numbers of the activation of each block in the metadata.
+pub fn apertus(facts: &Facts) -> Result<Description, LoadError> {
+    let mut description = rms_decoder(facts, "apertus", "ApertusForCausalLM")?
+        .set("hidden_act", "xielu")
+        .set("attention_bias", facts.has("blk.0.attn_q.bias"))
+        .set("mlp_bias", facts.has("blk.0.ffn_down.bias"))
+        .name(&[
+            ("blk.{}.attn_norm", "model.layers.{}.attention_layernorm"),
+            ("blk.{}.ffn_norm", "model.layers.{}.feedforward_layernorm"),
+        ]);
+    // Whose key does not begin with the architecture.
+    for (name, shape) in [("alpha_p", vec![1]), ("alpha_n", vec![1]), ("beta", vec![]), ("eps", vec![])] {
+        for (block, range) in facts.places(&format!("xielu.{name}"), facts.blocks()?)?.into_iter().enumerate() {
+            description.given.push((format!("model.layers.{block}.mlp.act_fn.{name}"), shape.clone(), range));
+        }
+    }
+    Ok(description)
+}
+
 /// Phi 1, 1.5 and 2.
 pub fn phi(facts: &Facts) -> Result<Description, LoadError> {
     Ok(decoder(facts, "phi", "PhiForCausalLM")?

@@ -69,7 +69,7 @@ fn two_rotations(facts: &Facts, description: Description) -> Result<Description,
 }
 
 /// Here the norm that Llama has before the MLP is after the attention.
-const POST_NORMS: &[(&str, &str)] = &[
+pub const POST_NORMS: &[(&str, &str)] = &[
     ("blk.{}.post_attention_norm", "model.layers.{}.post_attention_layernorm"),
     ("blk.{}.ffn_norm", "model.layers.{}.pre_feedforward_layernorm"),
     ("blk.{}.post_ffw_norm", "model.layers.{}.post_feedforward_layernorm"),

@@ -31,6 +31,20 @@ pub fn granite(facts: &Facts) -> Result<Description, LoadError> {
     factors(facts, description)
 }
 
+/// MiniCPM: a Granite whose scores have the usual scale.
+pub fn minicpm(facts: &Facts) -> Result<Description, LoadError> {
+    for name in ["embedding_scale", "residual_scale", "logit_scale"] {
+        if facts.arch_number(name)?.is_none() {
+            let key = facts.key(name);
+            return Err(facts.bad(format!("its metadata has no {key:?}, which files of 2024 and before left out")));
+        }
+    }
+    if facts.arch_size("expert_count")?.unwrap_or(0) > 0 {
+        return Err(facts.bad("it is a MiniCPM with experts, which cannot be represented"));
+    }
+    factors(facts, pairs(facts, "granite", "GraniteForCausalLM")?)
+}
+
 /// Granite with mixtures of experts, whose chosen weights add up to 1.
 pub fn mixture(facts: &Facts) -> Result<Description, LoadError> {
     if facts.has("blk.0.ffn_gate_shexp.weight") {

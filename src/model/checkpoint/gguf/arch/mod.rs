@@ -8,8 +8,11 @@
 mod decoders;
 mod encoders;
 mod gemma;
+mod gemma4;
 mod gpt;
 mod granite;
+mod jamba;
+mod latent;
 mod llama;
 mod moe;
 mod rope;
@@ -32,6 +35,8 @@ pub struct Description {
     /// What transformers calls its tensors, without `.weight` and `.bias`, and what was done to them. Numbers are `{}`
     /// for the block, then `{e}`.
     pub names: BTreeMap<&'static str, (&'static str, Done)>,
+    /// Weights that are numbers of the metadata: their names and shapes, and where each is in the file, in 32 bits.
+    pub given: Vec<(String, Vec<usize>, std::ops::Range<usize>)>,
     /// Tensors that are not weights: their names, and what they are for.
     pub aside: BTreeMap<&'static str, &'static str>,
 }
@@ -49,6 +54,8 @@ pub enum Done {
     Flattened,
     /// It has one axis, of which there may be several in the file.
     Folded,
+    /// Its first two axes are one.
+    Level,
     /// The taps of convolutions of each channel, whose middle axis of one was left out.
     Channels,
     /// Rates of decay, of which it has the logarithms, and the file their opposites.
@@ -99,12 +106,15 @@ impl Description {
 type Describe = fn(&Facts) -> Result<Description, LoadError>;
 
 const ARCHITECTURES: &[(&str, Describe)] = &[
+    ("apertus", decoders::apertus),
     ("arcee", llama::arcee),
     ("bert", encoders::bert),
     ("bloom", gpt::bloom),
     ("chatglm", decoders::chatglm),
     ("cohere2", decoders::cohere2),
     ("command-r", decoders::cohere),
+    ("deepseek2", latent::deepseek2),
+    ("dots1", moe::dots1),
     ("ernie4_5", decoders::ernie4_5),
     ("exaone4", decoders::exaone4),
     ("falcon", gpt::falcon),
@@ -113,6 +123,7 @@ const ARCHITECTURES: &[(&str, Describe)] = &[
     ("gemma-embedding", gemma::embedding),
     ("gemma2", gemma::gemma2),
     ("gemma3", gemma::gemma3),
+    ("gemma4", gemma4::gemma4),
     ("glm4", decoders::glm4),
     ("glm4moe", moe::glm4_moe),
     ("gpt-oss", moe::gpt_oss),
@@ -123,10 +134,13 @@ const ARCHITECTURES: &[(&str, Describe)] = &[
     ("granitemoe", granite::mixture),
     ("hunyuan-dense", decoders::hunyuan),
     ("jais2", decoders::jais2),
+    ("jamba", jamba::jamba),
     ("lfm2", spaces::lfm2),
     ("llama", llama::llama),
+    ("llama4", moe::llama4),
     ("mamba", spaces::mamba),
     ("mamba2", spaces::mamba2),
+    ("minicpm", granite::minicpm),
     ("mistral3", llama::mistral3),
     ("modern-bert", encoders::modernbert),
     ("mpt", gpt::mpt),
@@ -145,6 +159,7 @@ const ARCHITECTURES: &[(&str, Describe)] = &[
     ("qwen3", decoders::qwen3),
     ("qwen35", spaces::qwen35),
     ("qwen3moe", moe::qwen3_moe),
+    ("qwen3next", spaces::qwen3_next),
     ("qwen3vl", |facts| text_part(facts, decoders::qwen3)),
     ("qwen3vlmoe", |facts| text_part(facts, moe::qwen3_moe)),
     ("seed_oss", decoders::seed_oss),
@@ -160,7 +175,8 @@ pub fn architectures() -> impl Iterator<Item = &'static str> {
 
 /// Architectures whose files hold the unembedding always. Those of the others leave it out where it is the token
 /// embedding, as llama.cpp takes it then.
-const OWN_HEAD: &[&str] = &["gptneox", "nemotron", "olmo2", "olmoe", "phi2", "qwen2moe", "stablelm"];
+const OWN_HEAD: &[&str] =
+    &["apertus", "dots1", "gptneox", "nemotron", "olmo2", "olmoe", "phi2", "qwen2moe", "stablelm"];
 
 pub fn describe(facts: &Facts) -> Result<Description, LoadError> {
     let found = ARCHITECTURES.iter().find(|(name, _)| *name == facts.architecture);

@@ -1,5 +1,7 @@
 //! Mixtures of experts: the matrices of all experts of a block are stacked in one tensor each.
 
+use serde_json::Value as Json;
+
 use super::{Description, Done, further_blocks, rms_decoder};
 use crate::model::checkpoint::gguf::facts::Facts;
 use crate::model::error::LoadError;
@@ -42,10 +44,15 @@ pub fn granite(facts: &Facts, description: Description) -> Result<Description, L
 
 /// Qwen2-MoE: a shared expert in addition to the others; weights of the chosen ones are not normalised.
 pub fn qwen2_moe(facts: &Facts) -> Result<Description, LoadError> {
-    let shared = facts.axis("blk.0.ffn_down_shexp.weight", 1);
-    Ok(experts(facts, "qwen2_moe", "Qwen2MoeForCausalLM")?
+    Ok(qwen2_moe_like(facts, "qwen2_moe", "Qwen2MoeForCausalLM")?
         .set("norm_topk_prob", false)
-        .set("use_sliding_window", false)
+        .set("use_sliding_window", false))
+}
+
+/// Experts and one that is mixed with them.
+pub fn qwen2_moe_like(facts: &Facts, model_type: &str, class: &str) -> Result<Description, LoadError> {
+    let shared = facts.axis("blk.0.ffn_down_shexp.weight", 1);
+    Ok(experts(facts, model_type, class)?
         .set_some("shared_expert_intermediate_size", shared.or(facts.arch_size("expert_shared_feed_forward_length")?))
         .name(&[
             ("blk.{}.ffn_gate_inp_shexp", "model.layers.{}.mlp.shared_expert_gate"),
@@ -78,29 +85,45 @@ pub fn olmoe(facts: &Facts) -> Result<Description, LoadError> {
 
 /// GLM-4.5 to 4.7: dense layers first, then experts by sigmoids with numbers that are added for the choice.
 pub fn glm4_moe(facts: &Facts) -> Result<Description, LoadError> {
-    const SIGMOID: usize = 2;
-    const GATING: &str = "expert_gating_func";
+    let description = further_blocks(facts, rms_decoder(facts, "glm4_moe", "Glm4MoeForCausalLM")?)?;
+    Ok(by_sigmoids(facts, description)?
+        .set("use_qk_norm", facts.has("blk.0.attn_q_norm.weight"))
+        .name(&[("blk.{}.post_attention_norm", "model.layers.{}.post_attention_layernorm")]))
+}
+
+/// dots.llm1, whose windows llama.cpp does not read.
+pub fn dots1(facts: &Facts) -> Result<Description, LoadError> {
+    let description = rms_decoder(facts, "dots1", "Dots1ForCausalLM")?.set("sliding_window", Json::Null);
+    by_sigmoids(facts, description)
+}
+
+/// Scores of experts as files have them: softmax over all, or a sigmoid of each.
+pub const SIGMOID: usize = 2;
+pub const GATING: &str = "expert_gating_func";
+
+/// Experts by sigmoids with numbers that are added for the choice, and a shared one, after dense layers.
+fn by_sigmoids(facts: &Facts, description: Description) -> Result<Description, LoadError> {
     if let Some(other) = facts.arch_size(GATING)?.filter(|gating| ![0, SIGMOID].contains(gating)) {
         return Err(facts.unsupported(&facts.key(GATING), other, "scores of this family are sigmoids"));
     }
+    routed(facts, description.set("n_group", 1).set("topk_group", 1))
+}
+
+/// Experts and a shared one, after dense layers, in the words of DeepSeek.
+pub fn routed(facts: &Facts, description: Description) -> Result<Description, LoadError> {
     let dense = facts.arch_size("leading_dense_block_count")?.unwrap_or(0);
-    let description = further_blocks(facts, rms_decoder(facts, "glm4_moe", "Glm4MoeForCausalLM")?)?;
     let norm = facts.flag(&facts.key("expert_weights_norm"))?.unwrap_or(false);
     Ok(description
         .set("hidden_act", "silu")
         .set("attention_bias", facts.has("blk.0.attn_q.bias"))
-        .set("use_qk_norm", facts.has("blk.0.attn_q_norm.weight"))
         .set("n_routed_experts", facts.need_size("expert_count")?)
         .set("num_experts_per_tok", facts.need_size("expert_used_count")?)
         .set("n_shared_experts", facts.arch_size("expert_shared_count")?.unwrap_or(1))
         .set("first_k_dense_replace", dense)
         .set("routed_scaling_factor", facts.arch_number("expert_weights_scale")?.filter(|x| *x != 0.0).unwrap_or(1.0))
         .set("norm_topk_prob", norm)
-        .set("n_group", 1)
-        .set("topk_group", 1)
         .set_some("moe_intermediate_size", width(facts, dense))
         .name(&[
-            ("blk.{}.post_attention_norm", "model.layers.{}.post_attention_layernorm"),
             ("blk.{}.ffn_gate_inp", "model.layers.{}.mlp.gate"),
             ("blk.{}.exp_probs_b", "model.layers.{}.mlp.gate.e_score_correction_bias"),
             ("blk.{}.ffn_gate_shexp", "model.layers.{}.mlp.shared_experts.gate_proj"),
@@ -127,6 +150,53 @@ pub fn gpt_oss(facts: &Facts) -> Result<Description, LoadError> {
             ("blk.{}.ffn_gate_inp", "model.layers.{}.mlp.router"),
             ("blk.{}.post_attention_norm", "model.layers.{}.post_attention_layernorm"),
         ]))
+}
+
+/// Llama 4: what its file does not say, the length of chunks and the growth of queries, is as in llama.cpp. The 128 experts of
+/// Maverick stand for queries and keys without a norm.
+pub fn llama4(facts: &Facts) -> Result<Description, LoadError> {
+    const WINDOW: &str = "attention.sliding_window";
+    const CHUNK: usize = 8192;
+    let count = facts.arch_size("expert_count")?.unwrap_or(0);
+    let every = facts.need_size("interleave_moe_layer_step")?;
+    if count == 0 || every == 0 {
+        return Err(facts.bad("it is a Llama 4 without experts, which cannot be represented"));
+    }
+    // Zero means that all layers see everything and rotate.
+    let whole = match facts.arch_size(WINDOW)? {
+        Some(0) => true,
+        None | Some(CHUNK) => false,
+        Some(other) => {
+            let why = format!("llama.cpp computes chunks of {CHUNK}, or none with 0");
+            return Err(facts.unsupported(&facts.key(WINDOW), other, &why));
+        }
+    };
+    let blocks = facts.blocks()?;
+    let rotates = |layer: usize| i32::from(whole || !(layer + 1).is_multiple_of(4));
+    Ok(rms_decoder(facts, "llama4_text", "Llama4ForCausalLM")?
+        .set("hidden_act", "silu")
+        .set("attention_bias", facts.has("blk.0.attn_q.bias"))
+        .set("intermediate_size_mlp", facts.mlp_width()?)
+        .set("intermediate_size", facts.need_size("expert_feed_forward_length")?)
+        .set("num_local_experts", count)
+        .set("num_experts_per_tok", facts.need_size("expert_used_count")?)
+        .set("interleave_moe_layer_step", every)
+        .set("no_rope_layers", (0..blocks).map(rotates).collect::<Vec<i32>>())
+        .set("attention_chunk_size", if whole { Json::Null } else { CHUNK.into() })
+        .set("use_qk_norm", count != 128)
+        .name(&[
+            ("blk.{}.ffn_gate", "model.layers.{}.feed_forward.gate_proj"),
+            ("blk.{}.ffn_up", "model.layers.{}.feed_forward.up_proj"),
+            ("blk.{}.ffn_down", "model.layers.{}.feed_forward.down_proj"),
+            ("blk.{}.ffn_gate_inp", "model.layers.{}.feed_forward.router"),
+            ("blk.{}.ffn_gate_shexp", "model.layers.{}.feed_forward.shared_expert.gate_proj"),
+            ("blk.{}.ffn_up_shexp", "model.layers.{}.feed_forward.shared_expert.up_proj"),
+            ("blk.{}.ffn_down_shexp", "model.layers.{}.feed_forward.shared_expert.down_proj"),
+            (STACKS[0], "model.layers.{}.feed_forward.experts.{e}.gate_proj"),
+            (STACKS[1], "model.layers.{}.feed_forward.experts.{e}.up_proj"),
+            (STACKS[2], "model.layers.{}.feed_forward.experts.{e}.down_proj"),
+        ])
+        .done(&STACKS, &Done::Stacked))
 }
 
 /// Without the words that other mixtures have for widths and dense layers; the width of an expert.

@@ -2,6 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
+use super::moe::qwen2_moe_like;
 use super::{Description, Done, further_blocks, rms_decoder};
 use crate::model::checkpoint::arrange::RowOrder;
 use crate::model::checkpoint::gguf::facts::Facts;
@@ -21,6 +22,7 @@ macro_rules! space {
         ]
     };
 }
+pub(super) use space;
 
 /// What models of such layers alone are called outside of these.
 const BACKBONE: &[(&str, &str)] = &[
@@ -31,7 +33,7 @@ const BACKBONE: &[(&str, &str)] = &[
 ];
 
 /// What the converter does to the tensors of a state space.
-fn converted(description: Description) -> Description {
+pub fn converted(description: Description) -> Description {
     description
         .done(&["blk.{}.ssm_conv1d"], &Done::Channels)
         .done(&["blk.{}.ssm_a"], &Done::Rates)
@@ -261,15 +263,33 @@ pub fn lfm2(facts: &Facts) -> Result<Description, LoadError> {
 /// another order, columns of matrices among them.
 pub fn qwen35(facts: &Facts) -> Result<Description, LoadError> {
     const KEYS: &str = "ssm.group_count";
-    let (keys, (heads, width)) = (facts.need_size(KEYS)?, heads(facts)?);
+    let (keys, (heads, _)) = (facts.need_size(KEYS)?, heads(facts)?);
     if keys != heads {
         let why = format!("heads of values are stored in another order where {keys} keys serve {heads} of them");
         return Err(facts.unsupported(&facts.key(KEYS), keys, &why));
     }
-    facts.numbers(&facts.key("rope.dimension_sections"))?;
     let description = further_blocks(facts, rms_decoder(facts, "qwen3_5_text", "Qwen3_5ForCausalLM")?)?;
+    delta(facts, description.set("hidden_act", "silu"))
+}
+
+/// Qwen3-Next: gates and queries, keys and values are taken apart, and the heads of values stay where they are.
+pub fn qwen3_next(facts: &Facts) -> Result<Description, LoadError> {
+    if !facts.has("blk.0.attn_gate.weight") {
+        return Err(
+            facts.bad("it has no tensor \"blk.0.attn_gate.weight\": files of 2025 had it together with other matrices")
+        );
+    }
+    let description = qwen2_moe_like(facts, "qwen3_next", "Qwen3NextForCausalLM")?.set("norm_topk_prob", true);
+    let description =
+        further_blocks(facts, description)?.name(&[("blk.{}.ssm_ba", "model.layers.{}.linear_attn.in_proj_ba")]);
+    delta(facts, description)
+}
+
+/// The layers of gated DeltaNet, and gains without the 1 that the model adds.
+fn delta(facts: &Facts, description: Description) -> Result<Description, LoadError> {
+    let (keys, (heads, width)) = (facts.need_size("ssm.group_count")?, heads(facts)?);
+    facts.numbers(&facts.key("rope.dimension_sections"))?;
     Ok(description
-        .set("hidden_act", "silu")
         .set("attention_bias", facts.has("blk.0.attn_q.bias"))
         .set("full_attention_interval", facts.arch_size("full_attention_interval")?.unwrap_or(4))
         .set("linear_num_key_heads", keys)
