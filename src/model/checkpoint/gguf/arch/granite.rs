@@ -42,7 +42,8 @@ pub fn minicpm(facts: &Facts) -> Result<Description, LoadError> {
     if facts.arch_size("expert_count")?.unwrap_or(0) > 0 {
         return Err(facts.bad("it is a MiniCPM with experts, which cannot be represented"));
     }
-    factors(facts, pairs(facts, "granite", "GraniteForCausalLM")?)
+    // A scale of scores is not read.
+    some_factors(facts, pairs(facts, "granite", "GraniteForCausalLM")?, &FACTORS[1..])
 }
 
 /// Granite with mixtures of experts, whose chosen weights add up to 1.
@@ -93,16 +94,22 @@ pub fn hybrid(facts: &Facts) -> Result<Description, LoadError> {
     ]))
 }
 
+/// Names of factors in a configuration and in a file.
+const FACTORS: [(&str, &str); 4] = [
+    ("attention_multiplier", "attention.scale"),
+    ("embedding_multiplier", "embedding_scale"),
+    ("residual_multiplier", "residual_scale"),
+    ("logits_scaling", "logit_scale"),
+];
+
 fn factors(facts: &Facts, description: Description) -> Result<Description, LoadError> {
+    some_factors(facts, description, &FACTORS)
+}
+
+fn some_factors(facts: &Facts, description: Description, names: &[(&str, &str)]) -> Result<Description, LoadError> {
     // Without a scale it is the usual one; zero means none, here and below.
     let description = description.set("attention_multiplier", 1.0 / (facts.head_dim()?.max(1) as f64).sqrt());
-    let names = [
-        ("attention_multiplier", "attention.scale"),
-        ("embedding_multiplier", "embedding_scale"),
-        ("residual_multiplier", "residual_scale"),
-        ("logits_scaling", "logit_scale"),
-    ];
-    names.into_iter().try_fold(description, |description, (key, name)| {
+    names.iter().try_fold(description, |description, (key, name)| {
         Ok(description.set_some(key, facts.arch_number(name)?.filter(|value| *value != 0.0)))
     })
 }
