@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::commands::explaining::neuron::excited_in;
 use crate::commands::frame::{Done, mistake};
 use crate::commands::state::{Call, Command, Console, LOOKING, Takes};
 use crate::debugger::Result;
@@ -10,7 +9,6 @@ use crate::lang::Span;
 use crate::lang::words::Word;
 use crate::model::dictionary::{Dictionary, Stage};
 use crate::model::role::Role;
-use crate::model::site_name;
 use crate::tensor::Value;
 
 pub const COMMAND: Command = Command {
@@ -51,24 +49,7 @@ pub fn run(console: &mut Console, call: Call<'_>) -> Done {
     let op = console.session.run.program.op_of(&acts).ok_or_else(|| format!("there is no {acts}"))?;
     let direction = console.decoder_row(&dictionary, feature)?;
     let promoted = console.promoted_by(&direction)?;
-    let (excited, over) = match file {
-        None if console.session.run.cursor <= op => {
-            let site = site_name::short(&acts);
-            return Err(format!("{site} has not been computed: run first, or name a file of texts").into());
-        }
-        None => (excited_in(&mut console.session, op, feature)?, "this text".to_string()),
-        Some(file) => {
-            let mut all = Vec::new();
-            let lines = console.over_texts(file, &mut |console| {
-                all.extend(excited_in(&mut console.session, op, feature)?);
-                Ok(())
-            })?;
-            (all, format!("{lines} lines of {}", file.text))
-        }
-    };
-    if excited.is_empty() {
-        return Err("there are no tokens in it".into());
-    }
+    let (excited, over) = console.excited((op, feature), file)?;
     let label = console.label_of(&acts, feature).map(|label| format!(" ({label})")).unwrap_or_default();
     let what = format!("{}{label}: over", word.text);
     let how = match promoted.is_empty() {

@@ -9,7 +9,9 @@ use crate::commands::frame::{Done, mistake};
 use crate::commands::state::{Call, Console};
 use crate::debugger::{Mark, Result, Session};
 use crate::lang::Span;
+use crate::lang::words::Word;
 use crate::model::role::{Role, WeightId};
+use crate::model::site_name;
 use crate::program::Part;
 use crate::tensor::Value;
 use crate::tensor::ops::Slice;
@@ -48,23 +50,7 @@ pub fn run(console: &mut Console, call: Call<'_>) -> Done {
         return Err(wrong(format!("block {layer} has neurons 0..{}", program.ops[op].width - 1)));
     }
     let promoted = console.promoted(layer, neuron)?;
-    let (excited, over) = match file {
-        None if console.session.run.cursor <= op => {
-            return Err(format!("{site} has not been computed: run first, or name a file of texts").into());
-        }
-        None => (excited_in(&mut console.session, op, neuron)?, "this text".to_string()),
-        Some(file) => {
-            let mut all = Vec::new();
-            let lines = console.over_texts(file, &mut |console| {
-                all.extend(excited_in(&mut console.session, op, neuron)?);
-                Ok(())
-            })?;
-            (all, format!("{lines} lines of {}", file.text))
-        }
-    };
-    if excited.is_empty() {
-        return Err("there are no tokens in it".into());
-    }
+    let (excited, over) = console.excited((op, neuron), file)?;
     let what = format!("{}: over", word.text);
     let how = "what it promotes and suppresses is W_out W_U, without the final norm (derived)";
     Ok(console.excitation((&what, &over, how), excited, &promoted, top).into())
@@ -99,7 +85,7 @@ impl Console {
 }
 
 /// What one entry of the last axis of an op of the pass of a session is at each token of the focused row.
-pub(super) fn excited_in(session: &mut Session, op: usize, neuron: usize) -> Result<Vec<Excited>> {
+fn excited_in(session: &mut Session, op: usize, neuron: usize) -> Result<Vec<Excited>> {
     let (pass, row) = (session.run.pass, session.focus.row);
     let value = session.run.value_at(Mark { pass, op })?;
     let data = value.slice(&[Slice::At(row), Slice::All, Slice::At(neuron)])?.read_f64()?;
@@ -115,6 +101,33 @@ pub(super) fn excited_in(session: &mut Session, op: usize, neuron: usize) -> Res
 }
 
 impl Console {
+    /// What one entry of the last axis of an op is at each token, of the current text or of those of a file, and which texts they are.
+    pub(super) fn excited(
+        &mut self,
+        (op, index): (usize, usize),
+        file: Option<&Word>,
+    ) -> Result<(Vec<Excited>, String)> {
+        let (excited, over) = match file {
+            None if self.session.run.cursor <= op => {
+                let site = site_name::short(&self.session.run.program.ops[op].site);
+                return Err(format!("{site} has not been computed: run first, or name a file of texts").into());
+            }
+            None => (excited_in(&mut self.session, op, index)?, "this text".to_string()),
+            Some(file) => {
+                let mut all = Vec::new();
+                let lines = self.over_texts(file, &mut |console| {
+                    all.extend(excited_in(&mut console.session, op, index)?);
+                    Ok(())
+                })?;
+                (all, format!("{lines} lines of {}", file.text))
+            }
+        };
+        match excited.is_empty() {
+            true => Err("there are no tokens in it".into()),
+            false => Ok((excited, over)),
+        }
+    }
+
     /// Tokens by what a neuron's output weights add to their logits, the most first; nothing where the model predicts no tokens.
     fn promoted(&self, layer: usize, neuron: usize) -> Result<Vec<(u32, f64)>> {
         let run = &self.session.run;

@@ -152,7 +152,7 @@ pub const COMMANDS: &[Command] = &[
         about: "go to a session elsewhere, on a socket or at the other end of a command such as ssh",
         help: "The session of this process waits, as it was left. It works at a prompt and with --ex, and not in scripts. docs/remote.md \
                has more.",
-        examples: &["target remote | ssh box llmdbg serve --stdio tiny-gpt2", "target remote /tmp/nurse.sock"],
+        examples: &["target remote | ssh box llmdbg serve --stdio tiny-gpt2", "target remote nurse.sock"],
         takes: Takes::File,
         recorded: false,
         run: help::elsewhere,
@@ -163,7 +163,7 @@ pub const COMMANDS: &[Command] = &[
         usage: "disconnect",
         about: "come back from the session elsewhere that target remote went to",
         help: "A session on a socket goes on without this connection; one that a command serves ends with it.",
-        examples: &["disconnect", "target remote /tmp/nurse.sock\nrun\ndisconnect"],
+        examples: &["disconnect", "target remote nurse.sock\nrun\ndisconnect"],
         recorded: false,
         run: help::here,
         ..PLAIN

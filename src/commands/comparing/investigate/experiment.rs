@@ -1,4 +1,4 @@
-//! Experiments: something is changed in a branch of its own, and the symptom is measured before and after.
+//! Experiments: something is changed in a new branch, and the symptom is measured before and after.
 
 use std::time::Instant;
 
@@ -123,7 +123,7 @@ impl Walk<'_> {
         Ok((state, tried, goes_on))
     }
 
-    /// An experiment in a branch of its own, with the names of what is suspected in force.
+    /// An experiment in a new branch, with the names of what is suspected in force.
     fn attempt(
         &mut self,
         experiment: &Experiment,

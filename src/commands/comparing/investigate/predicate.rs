@@ -109,7 +109,7 @@ fn operator(text: &str) -> Option<(&'static str, Option<Order>, &str)> {
 fn value<'a>(name: &str, order: Option<Order>, text: &'a str) -> Result<(Is, &'a str), String> {
     if text.starts_with('"') {
         let (value, length) = match name {
-            // A pattern has backslashes of its own.
+            // The pattern has backslashes itself.
             "matches" => pattern(text)?,
             _ => strings::literal(text, 0).map_err(|error| error.message)?,
         };
@@ -274,7 +274,7 @@ impl Answered {
         self.rows.iter().map(|cells| Row { cells: cells.clone(), json: &self.json })
     }
 
-    /// Adds the column `Ratio`: the number of a column beside its median over the rows whose `like` differs in the number of the
+    /// Adds the column `Ratio`: the number of a column relative to its median over the rows whose `like` differs in the number of the
     /// block alone.
     pub fn with_ratio(mut self, column: &str, like: &str) -> Answered {
         let kind = |row: &BTreeMap<String, Cell>| row.get(like).map(written).map(|text| without_numbers(&text));

@@ -36,8 +36,8 @@ pub fn investigation(walk: &Walk<'_>, line: &str) -> Investigation {
 /// The table of what was found, as lines. What the verdict says of an experiment is not repeated.
 fn argument(found: &[&Finding]) -> Vec<String> {
     let row = |(at, finding): (usize, &&Finding)| {
-        let told = finding.tried.is_none() || finding.state == State::Confirmed && at < VERDICTS;
-        let what = if told { finding.what.clone() } else { claim(finding) };
+        let plain = finding.tried.is_none() || finding.state == State::Confirmed && at < VERDICTS;
+        let what = if plain { finding.what.clone() } else { claim(finding) };
         (finding.step.clone(), finding.state.word(), what)
     };
     // The longest is last: it takes what width is left.
