@@ -43,7 +43,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Probe {
     pub offset: f64,
-    /// Shares of vectors that are told right: of those it was fitted to, and of those that were held out.
+    /// Shares of vectors that are classified correctly: of those it was fitted to, and of those that were held out.
     pub fitted: f64,
     pub held_out: f64,
     /// The same of held-out vectors, by probes that were fitted to labels in a random order.

@@ -88,7 +88,7 @@ pub struct Sessions<'a> {
     /// Long answers, and the number of the first.
     kept: VecDeque<(usize, String)>,
     answers: usize,
-    /// What stands around data; nothing that a model says can contain it.
+    /// The mark around data; nothing that a model says can contain it.
     mark: String,
 }
 

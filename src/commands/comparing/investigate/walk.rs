@@ -117,7 +117,7 @@ impl<'a> Walk<'a> {
         self.refresh();
         self.before = match self.measured("before", None)? {
             Ok(before) => Some(before),
-            // Whether there is the symptom can be told without its number.
+            // The symptom can be present without a number that measures it.
             Err(_) if self.symptom.look.is_some() => None,
             Err(failed) => return Err(failed.into()),
         };

@@ -27,7 +27,7 @@ pub fn read(path: &Path) -> Result<Vec<Found>> {
     if !path.is_file() {
         return Err(DictionaryError::NotFound { path: shown() });
     }
-    // A file of a folder that belongs together stands for the folder.
+    // Where the files of a folder belong together, one of them names the folder.
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match name {
